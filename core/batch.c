@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "core/batch.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "core/bytes.h"
+
+void batch_begin(struct batch_writer *writer, void *memory, uint64_t batch_no, uint64_t first_id,
+	uint64_t first_packet_no)
+{
+	writer->header = memory;
+	*writer->header = (struct batch_header){
+		.magic = BATCH_MAGIC,
+		.batch_no = batch_no,
+		.first_id = first_id,
+		.first_packet_no = first_packet_no,
+	};
+	writer->end = (uint8_t *)memory + sizeof(struct batch_header);
+}
+
+uint8_t *batch_add(struct batch_writer *writer, enum record_kind kind, uint32_t length,
+	struct batch_record **record)
+{
+	struct batch_record *added = (struct batch_record *)writer->end;
+	uint32_t padded = ALIGN_UP(length, 8u);
+
+	BUG_ON(batch_is_full(writer) || length > FRAME_BYTES_MAX);
+	if (padded > length)
+		memset(writer->end + sizeof(*added) + padded - 8, 0, 8);
+	*added = (struct batch_record){.length = length, .wire_length = length, .kind = kind};
+	writer->end += sizeof(*added) + padded;
+	writer->header->count++;
+	writer->header->packets += kind == RECORD_PACKET;
+	*record = added;
+	return (uint8_t *)(added + 1);
+}
+
+uint32_t batch_end(struct batch_writer *writer)
+{
+	writer->header->bytes = batch_writer_bytes(writer);
+	return writer->header->bytes;
+}
+
+static bool record_is_sound(const struct batch_record *record)
+{
+	if (record->flags & ~RECORD_FLAGS_KNOWN || record->zero != 0)
+		return false;
+	switch (record->kind) {
+	case RECORD_PACKET:
+		return record->length >= FRAME_BYTES_MIN && record->length <= FRAME_BYTES_MAX &&
+		       record->port < PORTS_MAX;
+	case RECORD_TICK:
+	case RECORD_END:
+		return record->length == 0;
+	default:
+		return false;
+	}
+}
+
+enum status batch_open(struct batch_view *view, const void *bytes, size_t bytes_count)
+{
+	const struct batch_header *header = bytes;
+	const uint8_t *at = (const uint8_t *)bytes + sizeof(*header);
+	uint32_t packets = 0;
+
+	if (bytes_count < sizeof(*header))
+		return STATUS_CORRUPT;
+	if (header->magic != BATCH_MAGIC)
+		return STATUS_VERSION;
+	if (header->bytes > bytes_count || header->bytes < sizeof(*header) ||
+		header->count > BATCH_PACKETS_MAX)
+		return STATUS_CORRUPT;
+	for (uint32_t i = 0; i < header->count; i++) {
+		const struct batch_record *record = (const struct batch_record *)at;
+		size_t left = header->bytes - (size_t)(at - (const uint8_t *)bytes);
+
+		if (left < sizeof(*record) || !record_is_sound(record) ||
+			left - sizeof(*record) < ALIGN_UP(record->length, 8u))
+			return STATUS_CORRUPT;
+		packets += record->kind == RECORD_PACKET;
+		view->records[i] = record;
+		at += sizeof(*record) + ALIGN_UP(record->length, 8u);
+	}
+	if (packets != header->packets || at != (const uint8_t *)bytes + header->bytes)
+		return STATUS_CORRUPT;
+	view->header = header;
+	return STATUS_OK;
+}

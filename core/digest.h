@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Digests that replicas are compared by: XXH3-64 of what a transaction did, summed so that the
+ * order of independent parts (home shards, table slots) does not matter. DESIGN section 5.
+ */
+#ifndef UNDERSTUDY_CORE_DIGEST_H
+#define UNDERSTUDY_CORE_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static inline uint64_t digest_of(const void *bytes, size_t bytes_count, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(bytes, bytes_count, seed);
+}
+
+/* One mixing step (Murmur3's finalizer) for values that are already words. */
+static inline uint64_t digest_mix(uint64_t v)
+{
+	v ^= v >> 33;
+	v *= 0xff51afd7ed558ccdull;
+	v ^= v >> 33;
+	v *= 0xc4ceb9fe1a85ec53ull;
+	return v ^ (v >> 33);
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/idle.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_ROUNDS 64
+#define YIELD_ROUNDS 128
+
+uint64_t mono_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void sleep_on(struct journal *const *journals, uint32_t count, uint64_t timeout_ns)
+{
+	struct futex_waitv waits[IDLE_JOURNALS_MAX];
+	uint64_t heads[IDLE_JOURNALS_MAX], until_ns = mono_ns() + timeout_ns;
+	struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000ull),
+		.tv_nsec = (long)(until_ns % 1000000000ull),
+	};
+	bool changed = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		heads[i] = atomic_read_acquire(&journals[i]->control->head);
+		(void)atomic_add_seq_cst(&journals[i]->control->sleepers, 1u);
+		waits[i] = (struct futex_waitv){
+			.val = atomic_read_seq_cst(&journals[i]->control->wake),
+			.uaddr = (uintptr_t)&journals[i]->control->wake,
+			.flags = FUTEX_32,
+		};
+	}
+	for (uint32_t i = 0; i < count; i++)
+		changed |= heads[i] != atomic_read_seq_cst(&journals[i]->control->head);
+	if (!changed && (count == 0 || (syscall(SYS_futex_waitv, waits, count, 0, &until,
+						CLOCK_MONOTONIC) < 0 && errno == ENOSYS)))
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+	for (uint32_t i = 0; i < count; i++)
+		(void)atomic_add_seq_cst(&journals[i]->control->sleepers, (uint32_t)-1);
+}
+
+void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count, uint64_t timeout_ns)
+{
+	if (++idle->rounds < SPIN_ROUNDS) {
+		__builtin_ia32_pause();
+		return;
+	}
+	if (idle->rounds < SPIN_ROUNDS + YIELD_ROUNDS) {
+		sched_yield();
+		return;
+	}
+	sleep_on(journals, count, timeout_ns);
+}
+
+void idle_wake(struct journal *journal)
+{
+	(void)atomic_add_seq_cst(&journal->control->wake, 1u);
+	syscall(SYS_futex, &journal->control->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How a packet thread waits when there is nothing to do: spin, then yield, then sleep on the
+ * journals' wake words; and how a writer wakes who sleeps. The only system calls of a packet thread.
+ */
+#ifndef UNDERSTUDY_LOGGERS_IDLE_H
+#define UNDERSTUDY_LOGGERS_IDLE_H
+
+#include "loggers/journal.h"
+
+#define IDLE_JOURNALS_MAX 8
+
+struct idle {
+	uint32_t rounds; /* without work, since the last work */
+};
+
+static inline void idle_reset(struct idle *idle)
+{
+	idle->rounds = 0;
+}
+
+/* One round without work; sleeps at most timeout_ns once spinning has not helped. */
+void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count, uint64_t timeout_ns);
+
+/* Wakes the journal's sleepers; after a publish that said wake_needed, and after sealing. */
+void idle_wake(struct journal *journal);
+
+uint64_t mono_ns(void);
+
+#endif

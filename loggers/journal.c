@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/journal.h"
+
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/crc32c.h"
+
+#define BLOCK_MAGIC 0x4b4c4255u
+#define BLOCK_DATA 1u
+#define BLOCK_PAD 2u
+
+void journal_format(struct journal_control *control, const char *name, uint64_t ring_bytes,
+	uint64_t first_batch, uint64_t incarnation, bool checked)
+{
+	control->ring_bytes = ring_bytes;
+	control->first_batch = first_batch;
+	control->published_batch = first_batch;
+	control->incarnation = incarnation;
+	control->checked = checked;
+	strncpy(control->name, name, sizeof(control->name) - 1);
+	owner_init(&control->owner);
+	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++)
+		owner_init(&control->slots[i].owner);
+	control->magic = JOURNAL_MAGIC;
+	atomic_write_release(&control->ready, 1u);
+}
+
+enum status journal_check(const struct journal_control *control, size_t control_bytes, size_t ring_bytes)
+{
+	if (control_bytes < sizeof(*control) || atomic_read_acquire(&control->ready) == 0)
+		return STATUS_EMPTY;
+	if (control->magic != JOURNAL_MAGIC)
+		return STATUS_VERSION;
+	if (control->ring_bytes != ring_bytes || ring_bytes < LINE_BYTES * 4 ||
+		(ring_bytes & (ring_bytes - 1)) != 0)
+		return STATUS_CORRUPT;
+	return STATUS_OK;
+}
+
+enum status journal_writer_open(struct journal_writer *writer, struct journal *journal, uint16_t term)
+{
+	struct journal_control *control = journal->control;
+	uint64_t expected = 0;
+
+	if (owner_is_claimed(&control->owner) || owner_claim(&control->owner) != STATUS_OK)
+		return STATUS_EXISTS;
+	if (!atomic_swap_if(&control->head, &expected, (uint64_t)term << JOURNAL_TERM_SHIFT))
+		return (expected & JOURNAL_SEALED) != 0 ? STATUS_SEALED : STATUS_EXISTS;
+	*writer = (struct journal_writer){
+		.journal = journal,
+		.term = (uint64_t)term << JOURNAL_TERM_SHIFT,
+		.limit = journal->ring_lines,
+	};
+	return STATUS_OK;
+}
+
+/* The lowest cursor of the gating readers, or position where there are none. */
+static uint64_t lowest_cursor(const struct journal_control *control, uint64_t position)
+{
+	uint64_t gating = atomic_read_seq_cst(&control->attached) &
+			  ~atomic_read_seq_cst(&control->detached);
+	uint64_t lowest = position;
+
+	for (; gating != 0; gating &= gating - 1) {
+		const struct journal_slot *slot = &control->slots[__builtin_ctzll(gating)];
+		uint64_t cursor = atomic_read_acquire(&slot->cursor);
+
+		if (atomic_read_relaxed(&slot->gate) != GATE_NONE && cursor < lowest)
+			lowest = cursor;
+	}
+	return lowest;
+}
+
+static struct journal_block *block_at(const struct journal *journal, uint64_t position)
+{
+	return (struct journal_block *)(journal->ring +
+					(position & (journal->ring_lines - 1)) * LINE_BYTES);
+}
+
+/* The first block boundary at or after target, walking from the boundary at. */
+static uint64_t block_boundary(const struct journal *journal, uint64_t at, uint64_t target)
+{
+	while (at < target)
+		at += block_at(journal, at)->lines;
+	return at;
+}
+
+/*
+ * Moves tail up so that lines below `needed` become writable, as far as readers let it. The tail is
+ * stored first and readers are looked at after it; an attaching reader stores its cursor first and
+ * looks at the tail after it: one of the two sees the other.
+ */
+static bool make_room(struct journal_writer *writer, uint64_t needed)
+{
+	struct journal_control *control = writer->journal->control;
+	uint64_t lines = writer->journal->ring_lines;
+	uint64_t tail = needed > lines ? needed - lines : 0;
+	uint64_t ahead = writer->position > lines / 8 * 7 ? writer->position - lines / 8 * 7 : 0;
+	uint64_t lowest;
+
+	if (ahead > tail)
+		tail = ahead; /* a few blocks at a time, so that this is rare */
+	if (tail > writer->position)
+		tail = writer->position;
+	tail = block_boundary(writer->journal, control->tail, tail);
+	atomic_write_seq_cst(&control->tail, tail);
+	lowest = lowest_cursor(control, writer->position);
+	if (lowest < tail) {
+		tail = lowest;
+		atomic_write_seq_cst(&control->tail, tail);
+	}
+	writer->limit = tail + lines;
+	return needed <= writer->limit;
+}
+
+enum status journal_reserve(struct journal_writer *writer, uint32_t bytes, void **payload)
+{
+	uint64_t lines = writer->journal->ring_lines;
+	uint64_t needed = 1 + ALIGN_UP((uint64_t)bytes, LINE_BYTES) / LINE_BYTES;
+	uint64_t to_end = lines - (writer->position & (lines - 1));
+
+	if (needed > lines / 2)
+		return STATUS_TOO_BIG;
+	if ((atomic_read_relaxed(&writer->journal->control->head) & JOURNAL_SEALED) != 0)
+		return STATUS_SEALED;
+	writer->pad_lines = needed > to_end ? (uint32_t)to_end : 0;
+	needed += writer->position + writer->pad_lines;
+	if (needed > writer->limit && !make_room(writer, needed))
+		return STATUS_BLOCKED;
+	*payload = block_at(writer->journal, writer->position + writer->pad_lines) + 1;
+	return STATUS_OK;
+}
+
+static void block_seal_header(struct journal_block *block)
+{
+	block->header_crc = 0;
+	block->header_crc = crc32c(0, block, sizeof(*block));
+}
+
+enum status journal_publish(struct journal_writer *writer, uint32_t bytes, uint64_t next_batch)
+{
+	struct journal_control *control = writer->journal->control;
+	struct journal_block *block = block_at(writer->journal, writer->position + writer->pad_lines);
+	uint32_t lines = 1 + (uint32_t)(ALIGN_UP((uint64_t)bytes, LINE_BYTES) / LINE_BYTES);
+	uint64_t expected = writer->term | writer->position;
+
+	if (writer->pad_lines > 0) {
+		struct journal_block *pad = block_at(writer->journal, writer->position);
+
+		*pad = (struct journal_block){
+			.magic = BLOCK_MAGIC,
+			.position = writer->position,
+			.lines = writer->pad_lines,
+			.kind = BLOCK_PAD,
+		};
+		block_seal_header(pad);
+	}
+	*block = (struct journal_block){
+		.magic = BLOCK_MAGIC,
+		.bytes = bytes,
+		.position = writer->position + writer->pad_lines,
+		.lines = lines,
+		.kind = BLOCK_DATA,
+		.payload_crc = control->checked ? crc32c(0, block + 1, bytes) : 0,
+	};
+	block_seal_header(block);
+	lines += writer->pad_lines;
+	if (!atomic_swap_if(&control->head, &expected, writer->term | (writer->position + lines)))
+		return STATUS_SEALED;
+	writer->position += lines;
+	writer->pad_lines = 0;
+	atomic_write_release(&control->published_batch, next_batch);
+	writer->wake_needed = atomic_read_seq_cst(&control->sleepers) != 0;
+	return STATUS_OK;
+}
+
+static bool last_of_its_group(const struct journal_control *control, uint64_t gating, uint32_t slot)
+{
+	for (uint64_t others = gating & ~(1ull << slot); others != 0; others &= others - 1) {
+		const struct journal_slot *other = &control->slots[__builtin_ctzll(others)];
+
+		if (other->gate == GATE_REPLICA && other->group == control->slots[slot].group)
+			return false;
+	}
+	return true;
+}
+
+uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_over)
+{
+	struct journal_control *control = writer->journal->control;
+	uint64_t gating = control->attached & ~control->detached;
+	uint32_t count = 0;
+
+	for (uint64_t left = gating; left != 0; left &= left - 1) {
+		uint32_t slot = (uint32_t)__builtin_ctzll(left);
+		const struct journal_slot *reader = &control->slots[slot];
+
+		if (reader->gate == GATE_NONE || reader->gate == GATE_REQUIRED)
+			continue;
+		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >
+			writer->position + writer->journal->ring_lines / 2)
+			continue;
+		if (!owner_is_dead(&reader->owner) && !patience_over)
+			continue;
+		if (reader->gate == GATE_REPLICA && last_of_its_group(control, gating, slot))
+			continue;
+		(void)atomic_or_seq_cst(&control->detached, 1ull << slot);
+		gating &= ~(1ull << slot);
+		count++;
+	}
+	return count;
+}
+
+uint64_t journal_seal(struct journal *journal)
+{
+	return atomic_or_seq_cst(&journal->control->head, JOURNAL_SEALED) & JOURNAL_POSITION_MASK;
+}
+
+bool journal_is_sealed(const struct journal *journal)
+{
+	return (atomic_read_acquire(&journal->control->head) & JOURNAL_SEALED) != 0;
+}
+
+uint64_t journal_head_position(const struct journal *journal)
+{
+	return atomic_read_acquire(&journal->control->head) & JOURNAL_POSITION_MASK;
+}
+
+/* An unattached slot whose owner word the calling thread now holds. */
+static enum status slot_claim(struct journal_control *control, uint32_t *slot)
+{
+	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++) {
+		if ((atomic_read_seq_cst(&control->attached) & 1ull << i) != 0)
+			continue;
+		if (owner_claim(&control->slots[i].owner) != STATUS_OK)
+			continue;
+		if ((atomic_read_seq_cst(&control->attached) & 1ull << i) == 0) {
+			*slot = i;
+			return STATUS_OK;
+		}
+		owner_release(&control->slots[i].owner);
+	}
+	return STATUS_FULL;
+}
+
+enum status journal_attach(struct journal_reader *reader, struct journal *journal, enum journal_gate gate,
+	uint32_t group, const char *name, uint64_t from)
+{
+	struct journal_control *control = journal->control;
+	struct journal_slot *slot;
+	uint64_t at;
+	uint32_t index;
+
+	if (slot_claim(control, &index) != STATUS_OK)
+		return STATUS_FULL;
+	slot = &control->slots[index];
+	slot->gate = gate;
+	slot->group = group;
+	memset(slot->name, 0, sizeof(slot->name));
+	strncpy(slot->name, name, sizeof(slot->name) - 1);
+	(void)atomic_and_seq_cst(&control->detached, ~(1ull << index));
+	for (;;) {
+		at = from == JOURNAL_FROM_TAIL ? atomic_read_seq_cst(&control->tail) : from;
+		atomic_write_seq_cst(&slot->cursor, at);
+		(void)atomic_or_seq_cst(&control->attached, 1ull << index);
+		if (atomic_read_seq_cst(&control->tail) <= at && at <= journal_head_position(journal))
+			break;
+		(void)atomic_and_seq_cst(&control->attached, ~(1ull << index));
+		if (from != JOURNAL_FROM_TAIL) {
+			owner_release(&slot->owner);
+			return at > journal_head_position(journal) ? STATUS_INVALID : STATUS_LAPPED;
+		}
+	}
+	*reader = (struct journal_reader){
+		.journal = journal,
+		.position = at,
+		.slot = index,
+		.gate = gate,
+	};
+	return STATUS_OK;
+}
+
+void journal_detach(struct journal_reader *reader)
+{
+	struct journal_control *control = reader->journal->control;
+
+	(void)atomic_and_seq_cst(&control->attached, ~(1ull << reader->slot));
+	owner_release(&control->slots[reader->slot].owner);
+	reader->journal = NULL;
+}
+
+void journal_release_slot(struct journal *journal, uint32_t slot)
+{
+	(void)atomic_and_seq_cst(&journal->control->attached, ~(1ull << slot));
+}
+
+bool journal_reader_valid(const struct journal_reader *reader)
+{
+	const struct journal_control *control = reader->journal->control;
+
+	atomic_fence_acquire();
+	if ((atomic_read_acquire(&control->detached) & 1ull << reader->slot) != 0)
+		return false;
+	return reader->gate != GATE_NONE || atomic_read_acquire(&control->tail) <= reader->position;
+}
+
+static enum status block_check(const struct journal *journal, uint64_t position, uint64_t head,
+	struct journal_block *copy)
+{
+	uint32_t crc;
+
+	memcpy(copy, block_at(journal, position), sizeof(*copy));
+	crc = copy->header_crc;
+	copy->header_crc = 0;
+	if (copy->magic != BLOCK_MAGIC || copy->position != position ||
+		crc32c(0, copy, sizeof(*copy)) != crc)
+		return STATUS_CORRUPT;
+	if (copy->lines == 0 || copy->lines > head - position ||
+		(position & (journal->ring_lines - 1)) + copy->lines > journal->ring_lines ||
+		copy->bytes > ((uint64_t)copy->lines - 1) * LINE_BYTES)
+		return STATUS_CORRUPT;
+	return STATUS_OK;
+}
+
+enum status journal_peek(struct journal_reader *reader, const void **payload, uint32_t *bytes)
+{
+	struct journal *journal = reader->journal;
+	struct journal_block block;
+
+	for (;;) {
+		uint64_t head = atomic_read_acquire(&journal->control->head);
+		uint64_t position = head & JOURNAL_POSITION_MASK;
+		enum status status;
+
+		if ((atomic_read_acquire(&journal->control->detached) & 1ull << reader->slot) != 0)
+			return STATUS_DETACHED;
+		if (reader->position >= position)
+			return (head & JOURNAL_SEALED) != 0 ? STATUS_SEALED : STATUS_EMPTY;
+		status = block_check(journal, reader->position, position, &block);
+		if (!journal_reader_valid(reader))
+			return reader->gate == GATE_NONE ? STATUS_LAPPED : STATUS_DETACHED;
+		if (status != STATUS_OK)
+			return status;
+		reader->block_lines = block.lines;
+		if (block.kind == BLOCK_DATA)
+			break;
+		journal_advance(reader);
+	}
+	*payload = block_at(journal, reader->position) + 1;
+	*bytes = block.bytes;
+	if (journal->control->checked && crc32c(0, *payload, block.bytes) != block.payload_crc)
+		return journal_reader_valid(reader) ? STATUS_CORRUPT : STATUS_LAPPED;
+	return STATUS_OK;
+}
+
+void journal_advance(struct journal_reader *reader)
+{
+	reader->position += reader->block_lines;
+	reader->block_lines = 0;
+	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor, reader->position);
+}
