@@ -19,32 +19,43 @@ uint64_t mono_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-static void sleep_on(struct journal *const *journals, uint32_t count, uint64_t timeout_ns)
+static void arm(struct idle *idle, struct journal *const *journals, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && i < IDLE_JOURNALS_MAX; i++) {
+		idle->journals[i] = journals[i];
+		(void)atomic_add_seq_cst(&journals[i]->control->sleepers, 1u);
+		idle->wakes[i] = atomic_read_seq_cst(&journals[i]->control->wake);
+	}
+	idle->armed = count;
+}
+
+/* A reader that dies here leaves its count behind: writers then wake in vain, no more. */
+void idle_disarm(struct idle *idle)
+{
+	for (uint32_t i = 0; i < idle->armed; i++)
+		(void)atomic_add_seq_cst(&idle->journals[i]->control->sleepers, (uint32_t)-1);
+	idle->armed = 0;
+}
+
+static void sleep_armed(struct idle *idle, uint64_t timeout_ns)
 {
 	struct futex_waitv waits[IDLE_JOURNALS_MAX];
-	uint64_t heads[IDLE_JOURNALS_MAX], until_ns = mono_ns() + timeout_ns;
+	uint64_t until_ns = mono_ns() + timeout_ns;
 	struct timespec until = {
 		.tv_sec = (time_t)(until_ns / 1000000000ull),
 		.tv_nsec = (long)(until_ns % 1000000000ull),
 	};
-	bool changed = false;
 
-	for (uint32_t i = 0; i < count; i++) {
-		heads[i] = atomic_read_acquire(&journals[i]->control->head);
-		(void)atomic_add_seq_cst(&journals[i]->control->sleepers, 1u);
+	for (uint32_t i = 0; i < idle->armed; i++)
 		waits[i] = (struct futex_waitv){
-			.val = atomic_read_seq_cst(&journals[i]->control->wake),
-			.uaddr = (uintptr_t)&journals[i]->control->wake,
+			.val = idle->wakes[i],
+			.uaddr = (uintptr_t)&idle->journals[i]->control->wake,
 			.flags = FUTEX_32,
 		};
-	}
-	for (uint32_t i = 0; i < count; i++)
-		changed |= heads[i] != atomic_read_seq_cst(&journals[i]->control->head);
-	if (!changed && (count == 0 || (syscall(SYS_futex_waitv, waits, count, 0, &until,
-						CLOCK_MONOTONIC) < 0 && errno == ENOSYS)))
+	if (idle->armed == 0 || (syscall(SYS_futex_waitv, waits, idle->armed, 0, &until,
+					 CLOCK_MONOTONIC) < 0 && errno == ENOSYS))
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-	for (uint32_t i = 0; i < count; i++)
-		(void)atomic_add_seq_cst(&journals[i]->control->sleepers, (uint32_t)-1);
+	idle_disarm(idle);
 }
 
 void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count, uint64_t timeout_ns)
@@ -57,7 +68,10 @@ void idle_round(struct idle *idle, struct journal *const *journals, uint32_t cou
 		sched_yield();
 		return;
 	}
-	sleep_on(journals, count, timeout_ns);
+	if (idle->armed == 0 && count > 0)
+		arm(idle, journals, count);
+	else
+		sleep_armed(idle, timeout_ns);
 }
 
 void idle_wake(struct journal *journal)
