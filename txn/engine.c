@@ -153,6 +153,7 @@ void txn_begin(struct txn *txn, struct engine *engine, uint64_t id, uint64_t now
 	txn->aborted = false;
 	txn->undo_count = 0;
 	txn->read_digest = 0;
+	txn->found_table = NULL;
 }
 
 static struct table *table_of(const struct txn *txn, uint32_t table)
@@ -176,6 +177,8 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 		return NULL;
 	}
 	entry = table_entry(table, *number);
+	txn->found_table = table;
+	txn->found_entry = *number;
 	if (table->spec.scope == TABLE_FLOW && txn->home != HOME_NONE && entry->home != txn->home) {
 		txn->aborted = true;
 		return NULL;
@@ -248,6 +251,8 @@ void *txn_insert(struct txn *txn, uint32_t table_number, const void *key)
 	number = table_add(table, key);
 	if (number == ENTRY_NONE)
 		return NULL;
+	txn->found_table = table;
+	txn->found_entry = number;
 	table_entry(table, number)->home = txn->home;
 	if (!note_undo(txn, table, number, UNDO_INSERT))
 		return NULL;
@@ -295,7 +300,10 @@ void txn_expire_at(struct txn *txn, uint32_t table_number, const void *key, uint
 
 	if (txn->aborted)
 		return;
-	number = table_find(table, key);
+	number = txn->found_entry;
+	if (txn->found_table != table || !table_entry(table, number)->live ||
+		memcmp(table_entry(table, number)->key, key, table->spec.key_bytes) != 0)
+		number = table_find(table, key);
 	if (number == ENTRY_NONE)
 		return;
 	entry = table_entry(table, number);
@@ -482,14 +490,8 @@ void engine_advance(struct engine *engine, uint64_t now_ns, uint64_t id)
 
 	while (engine->timer_now < now && engine->timers_count > 0) {
 		engine->timer_now++;
-		if (now - engine->timer_now >= TIMER_QUANTA_MAX * 2ull)
-			engine->timer_now = now - TIMER_QUANTA_MAX * 2ull;
-		if (engine->timer_heads[engine->timer_now % TIMER_QUANTA_MAX] != LINK_NONE) {
-			const struct entry *first = linked(engine,
-				engine->timer_heads[engine->timer_now % TIMER_QUANTA_MAX]);
-
-			expire_bucket(engine, first->deadline_ns / TIMER_QUANTUM_NS, id);
-		}
+		if (engine->timer_heads[engine->timer_now % TIMER_QUANTA_MAX] != LINK_NONE)
+			expire_bucket(engine, engine->timer_now, id);
 	}
 	engine->timer_now = now;
 }
@@ -594,6 +596,9 @@ enum status engine_load(struct engine *engine, const struct fold_image *image, c
 	entry->home = image->home;
 	entry->version = image->version;
 	memcpy(entry_value(table, entry), value, image->value_bytes);
+	if (image->deadline_ns / TIMER_QUANTUM_NS > 0 &&
+		(engine->timers_count == 0 || image->deadline_ns / TIMER_QUANTUM_NS <= engine->timer_now))
+		engine->timer_now = image->deadline_ns / TIMER_QUANTUM_NS - 1;
 	timer_link(engine, image->table, number, image->deadline_ns);
 	entry->image_hash = table_image_hash(table, entry);
 	engine->state_digest += entry->image_hash;

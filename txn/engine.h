@@ -33,6 +33,8 @@ struct txn {
 	bool aborted;
 	uint32_t undo_count;
 	uint64_t read_digest;
+	const struct table *found_table; /* of the last access: saves a second look-up */
+	uint32_t found_entry;
 	struct undo undo[TXN_WRITES_MAX];
 };
 

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vnf/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/delta.h"
+#include "core/digest.h"
+
+#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
+
+static void on_expire(void *context, uint32_t table, struct txn *txn, const void *key, const void *value)
+{
+	struct replica *replica = context;
+
+	for (uint32_t i = 0; i < replica->vnfs_count; i++) {
+		const struct vnf_host *vnf = &replica->vnfs[i];
+
+		if (table < vnf->table_base || table >= vnf->table_base + vnf->table_count)
+			continue;
+		txn->table_base = (uint16_t)vnf->table_base;
+		if (vnf->ops->expire != NULL)
+			vnf->ops->expire(vnf->self, table - vnf->table_base, txn, key, value);
+	}
+}
+
+enum status replica_open(struct replica *replica, uint64_t seed, uint64_t hash_seed, bool tracks,
+	uint32_t ports_count)
+{
+	memset(replica, 0, sizeof(*replica));
+	engine_open(&replica->engine, hash_seed, tracks, on_expire, replica);
+	replica->seed = seed;
+	replica->ports_count = ports_count;
+	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
+	replica->headers = calloc(BATCH_PACKETS_MAX, sizeof(*replica->headers));
+	replica->extras.bytes = malloc(EXTRAS_BYTES_MAX);
+	replica->edit_bytes.bytes = malloc(EXTRAS_BYTES_MAX);
+	if (replica->packets == NULL || replica->headers == NULL || replica->extras.bytes == NULL ||
+		replica->edit_bytes.bytes == NULL)
+		return STATUS_NO_MEMORY;
+	return STATUS_OK;
+}
+
+void replica_close(struct replica *replica)
+{
+	for (uint32_t i = 0; i < replica->vnfs_count; i++)
+		replica->vnfs[i].ops->close(replica->vnfs[i].self);
+	engine_close(&replica->engine);
+	free(replica->packets);
+	free(replica->headers);
+	free(replica->extras.bytes);
+	free(replica->edit_bytes.bytes);
+}
+
+enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops, struct vnf_setup *setup)
+{
+	struct vnf_host *vnf = &replica->vnfs[replica->vnfs_count];
+	struct table_spec tables[TABLES_MAX];
+
+	if (replica->vnfs_count == VNFS_MAX)
+		return STATUS_FULL;
+	if (ops->abi != VNF_ABI)
+		return STATUS_VERSION;
+	if (ops->drop_causes_count > DROP_CAUSES_MAX || ops->counters_count > COUNTERS_PER_VNF)
+		return STATUS_INVALID;
+	memset(tables, 0, sizeof(tables));
+	setup->tables = tables;
+	setup->tables_max = TABLES_MAX;
+	setup->tables_count = 0;
+	setup->seed = replica->seed;
+	*vnf = (struct vnf_host){
+		.replica = replica,
+		.number = replica->vnfs_count,
+		.ops = ops,
+		.table_base = replica->engine.tables_count,
+	};
+	if (!ops->open(setup, &vnf->self))
+		return STATUS_INVALID;
+	replica->vnfs_count++;
+	vnf->table_count = setup->tables_count;
+	for (uint32_t i = 0; i < setup->tables_count; i++) {
+		enum status status = engine_add_table(&replica->engine, &tables[i], vnf->self);
+
+		if (status != STATUS_OK) {
+			snprintf(setup->error, setup->error_bytes, "table %s: %s", tables[i].name,
+				status_text(status));
+			return status;
+		}
+	}
+	return STATUS_OK;
+}
+
+enum status replica_ready(struct replica *replica)
+{
+	return engine_ready(&replica->engine);
+}
+
+void replica_begin(struct replica *replica, const struct batch_view *batch)
+{
+	(void)batch;
+	replica->extras.used = 0;
+	replica->edit_bytes.used = 0;
+	replica->edits_count = 0;
+	replica->leader_extra = 0;
+	replica->engine.batch_digest = 0;
+	replica->engine.batch_aborted = 0;
+	memset(replica->emits, 0, sizeof(replica->emits));
+}
+
+/* Bump-in-the-wire: ports are paired 0-1, 2-3, ...; a single port sends back. */
+static uint16_t port_across(const struct replica *replica, uint16_t port)
+{
+	return (port ^ 1) < replica->ports_count ? port ^ 1 : port;
+}
+
+static void load_packet(struct replica *replica, const struct batch_view *batch, uint32_t i)
+{
+	const struct batch_record *record = batch->records[i];
+	struct vnf_packet *packet = &replica->packets[i];
+	uint32_t length = record->length;
+
+	packet->arrival = batch_frame(record);
+	packet->current = replica->headers[i];
+	packet->header_bytes = length < HEADER_VIEW_BYTES ? (uint16_t)length : HEADER_VIEW_BYTES;
+	packet->port = record->port;
+	packet->output_port = port_across(replica, record->port);
+	packet->length = length;
+	packet->wire_length = record->wire_length;
+	packet->id = batch->header->first_id + i;
+	packet->clock_ns = record->clock_ns;
+	packet->vlan_tci = record->flags & RECORD_VLAN_STRIPPED ? record->vlan_tci : 0;
+	packet->cksum_bad = (record->flags & (RECORD_IP_CKSUM_BAD | RECORD_L4_CKSUM_BAD)) != 0;
+	packet->dropped = record->kind != RECORD_PACKET;
+	packet->record = (uint16_t)i;
+	replica->lengths[i] = length;
+	memcpy(packet->current, packet->arrival, packet->header_bytes);
+}
+
+static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
+{
+	const struct vnf_ops *ops = vnf->ops;
+	struct vnf_packet *packets = replica->packets;
+
+	for (uint32_t i = from; i < to; i++) {
+		if (packets[i].dropped)
+			continue;
+		packets[i].host = vnf;
+		packets[i].home = VNF_HOME_NONE;
+		packets[i].wants_access = false;
+		memset(packets[i].scratch, 0, sizeof(packets[i].scratch));
+		ops->pre(vnf->self, &packets[i]);
+	}
+	for (uint32_t i = from; i < to; i++) {
+		if (packets[i].dropped || !packets[i].wants_access)
+			continue;
+		txn_begin(&replica->txn, &replica->engine, packets[i].id, packets[i].clock_ns,
+			packets[i].home);
+		replica->txn.table_base = (uint16_t)vnf->table_base;
+		ops->access(vnf->self, &packets[i], &replica->txn);
+		(void)txn_end(&replica->txn);
+	}
+	for (uint32_t i = from; i < to; i++)
+		if (!packets[i].dropped)
+			ops->post(vnf->self, &packets[i]);
+}
+
+void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from, uint32_t to)
+{
+	while (from < to) {
+		uint64_t clock_ns = batch->records[from]->clock_ns;
+		uint32_t end = from;
+
+		/* Within one timer quantum no timer can fire, old or new: the phases may run apart. */
+		while (end < to && !engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
+			load_packet(replica, batch, end++);
+		engine_advance(&replica->engine, clock_ns, batch->header->first_id + from);
+		for (uint32_t i = 0; i < replica->vnfs_count; i++)
+			run_vnf(replica, &replica->vnfs[i], from, end);
+		from = end;
+	}
+}
+
+/* The packet's delta: what changed in view, then edits beyond it in the order they were made. */
+static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *out)
+{
+	const struct vnf_packet *packet = &replica->packets[i];
+	uint32_t bytes = (uint32_t)delta_diff(out, packet->arrival, packet->current, packet->header_bytes);
+
+	for (uint32_t e = 0; e < replica->edits_count; e++) {
+		const struct replica_edit *edit = &replica->edits[e];
+
+		if (edit->record != i || bytes + edit->bytes > DELTA_BYTES_MAX)
+			continue;
+		memcpy(out + bytes, replica->edit_bytes.bytes + edit->at, edit->bytes);
+		bytes += edit->bytes;
+	}
+	return bytes;
+}
+
+static void put_record(struct replica *replica, const struct batch_record *record, uint32_t i,
+	struct outcome_record *out, uint8_t **delta)
+{
+	const struct vnf_packet *packet = &replica->packets[i];
+
+	*out = (struct outcome_record){0};
+	if (record->kind != RECORD_PACKET)
+		return;
+	if (packet->dropped) {
+		out->verdict = VERDICT_DROP;
+		out->where = (uint8_t)(packet->host->number << 5 | packet->drop_cause);
+	} else {
+		out->verdict = VERDICT_FORWARD;
+		out->where = (uint8_t)packet->output_port;
+		out->delta_bytes = (uint16_t)put_delta(replica, i, *delta);
+	}
+	if (replica->engine.tracks)
+		replica->engine.batch_digest += digest_of(*delta, out->delta_bytes,
+			digest_mix(packet->id) + (uint64_t)(out->verdict << 8 | out->where));
+	*delta += out->delta_bytes;
+}
+
+uint32_t replica_end(struct replica *replica, const struct batch_view *batch, void *out)
+{
+	struct outcome_header *header = out;
+	struct outcome_record *records = (struct outcome_record *)(header + 1);
+	uint32_t count = batch->header->count;
+	uint8_t *deltas = (uint8_t *)out + outcome_deltas_at(count), *delta = deltas;
+	uint8_t *extras;
+
+	for (uint32_t i = 0; i < count; i++)
+		put_record(replica, batch->records[i], i, &records[i], &delta);
+	extras = (uint8_t *)out + ALIGN_UP((uint32_t)(delta - (uint8_t *)out), 8u);
+	memset(delta, 0, (size_t)(extras - delta));
+	memcpy(extras, replica->extras.bytes, replica->extras.used);
+	if (replica->engine.tracks && replica->extras.used > 0)
+		replica->engine.batch_digest +=
+			digest_of(extras, replica->extras.used, batch->header->first_id);
+	*header = (struct outcome_header){
+		.magic = OUTCOME_MAGIC,
+		.batch_no = batch->header->batch_no,
+		.first_id = batch->header->first_id,
+		.digest = replica->engine.tracks ? replica->engine.batch_digest : 0,
+		.bytes = (uint32_t)(extras - (uint8_t *)out) + replica->extras.used,
+		.delta_bytes = (uint32_t)(delta - deltas),
+		.extra_bytes = replica->extras.used,
+		.count = (uint16_t)count,
+		.aborted = (uint16_t)replica->engine.batch_aborted,
+	};
+	return header->bytes;
+}
+
+void vnf_drop(struct vnf_packet *packet, uint8_t cause)
+{
+	packet->dropped = true;
+	packet->drop_cause = cause & (DROP_CAUSES_MAX - 1);
+}
+
+void vnf_count(struct vnf_packet *packet, uint32_t counter)
+{
+	if (counter < COUNTERS_PER_VNF)
+		packet->host->counters[counter]++;
+}
+
+uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw)
+{
+	uint64_t words[3] = {packet->id, packet->host->number, draw};
+
+	return digest_of(words, sizeof(words), packet->host->replica->seed);
+}
+
+/* Room for an extra's content, or NULL. */
+static uint8_t *add_extra(struct vnf_packet *packet, enum extra_type type, uint32_t bytes)
+{
+	struct replica_extras *extras = &packet->host->replica->extras;
+	uint32_t padded = ALIGN_UP(bytes, 8u);
+	struct outcome_extra extra = {.type = type, .record = packet->record, .bytes = bytes};
+	uint8_t *at = extras->bytes + extras->used;
+
+	if (extras->used + sizeof(extra) + padded > EXTRAS_BYTES_MAX)
+		return NULL;
+	memcpy(at, &extra, sizeof(extra));
+	memset(at + sizeof(extra), 0, padded);
+	extras->used += (uint32_t)sizeof(extra) + padded;
+	return at + sizeof(extra);
+}
+
+void vnf_alarm(struct vnf_packet *packet, const char *text)
+{
+	uint32_t bytes = (uint32_t)strnlen(text, ALARM_BYTES_MAX);
+	uint8_t *at = add_extra(packet, EXTRA_ALARM, bytes);
+
+	if (at != NULL)
+		memcpy(at, text, bytes);
+}
+
+bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes)
+{
+	uint8_t *count = &packet->host->replica->emits[packet->record];
+	uint8_t *at;
+
+	if (*count == EMITS_PER_PACKET_MAX || port >= packet->host->replica->ports_count ||
+		frame_bytes < FRAME_BYTES_MIN || frame_bytes > FRAME_BYTES_MAX)
+		return false;
+	at = add_extra(packet, EXTRA_EMIT, 8 + frame_bytes);
+	if (at == NULL)
+		return false;
+	memcpy(at, &port, sizeof(port));
+	memcpy(at + 8, frame, frame_bytes);
+	(*count)++;
+	return true;
+}
+
+static bool add_edit(struct vnf_packet *packet, enum delta_operation operation, uint16_t offset,
+	const void *bytes, uint16_t bytes_count)
+{
+	struct replica *replica = packet->host->replica;
+	struct replica_extras *room = &replica->edit_bytes;
+	size_t put;
+
+	if (replica->edits_count == sizeof(replica->edits) / sizeof(replica->edits[0]))
+		return false;
+	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset, bytes,
+		bytes_count);
+	if (put == 0)
+		return false;
+	replica->edits[replica->edits_count++] = (struct replica_edit){
+		.record = packet->record,
+		.bytes = (uint16_t)put,
+		.at = room->used,
+	};
+	room->used += (uint32_t)put;
+	return true;
+}
+
+bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count)
+{
+	if ((uint32_t)offset + bytes_count > packet->host->replica->lengths[packet->record])
+		return false;
+	return add_edit(packet, DELTA_EDIT, offset, bytes, bytes_count);
+}
+
+bool vnf_resize(struct vnf_packet *packet, uint16_t length)
+{
+	if (length < FRAME_BYTES_MIN || !add_edit(packet, DELTA_RESIZE, length, NULL, 0))
+		return false;
+	packet->host->replica->lengths[packet->record] = length;
+	return true;
+}
+
+/* The leader's next determinant for this record, or NULL. */
+static const struct outcome_extra *leader_determinant(struct replica *replica, uint16_t record)
+{
+	const struct outcome_extra *extra;
+
+	while ((extra = outcome_extra_next(&replica->leader, &replica->leader_extra)) != NULL)
+		if (extra->type == EXTRA_DETERMINANT)
+			return extra->record == record ? extra : NULL;
+	return NULL;
+}
+
+void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
+	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context)
+{
+	struct replica *replica = packet->host->replica;
+	uint8_t *at;
+
+	memset(value, 0, value_bytes);
+	if (replica->determinants == DETERMINANT_RECORD) {
+		ask(value, value_bytes, context);
+	} else {
+		const struct outcome_extra *extra = leader_determinant(replica, packet->record);
+
+		if (extra == NULL || extra->bytes != value_bytes)
+			replica->diverged = true;
+		else
+			memcpy(value, outcome_extra_content(extra), value_bytes);
+	}
+	at = value_bytes <= DETERMINANT_BYTES_MAX ? add_extra(packet, EXTRA_DETERMINANT, value_bytes) : NULL;
+	if (at != NULL)
+		memcpy(at, value, value_bytes);
+	else
+		replica->diverged = true;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The replica's core: runs batches through a stage's VNFs and writes outcomes. Master and slave are
+ * this same code. One thread; no I/O, no clock, no allocation after replica_ready.
+ */
+#ifndef UNDERSTUDY_VNF_REPLICA_H
+#define UNDERSTUDY_VNF_REPLICA_H
+
+#include "core/batch.h"
+#include "core/outcome.h"
+#include "txn/engine.h"
+#include "vnf/understudy_vnf.h"
+
+#define COUNTERS_PER_VNF 16
+
+/* Where a VNF's extra output of a batch waits until the outcome is closed. */
+struct replica_extras {
+	uint8_t *bytes;
+	uint32_t used;
+};
+
+/* An edit beyond the header view: delta operations of one record. */
+struct replica_edit {
+	uint16_t record;
+	uint16_t bytes;
+	uint32_t at;
+};
+
+enum determinant_mode { DETERMINANT_RECORD, DETERMINANT_REPLAY };
+
+struct vnf_host {
+	struct replica *replica;
+	uint32_t number; /* of the VNF in the stage */
+	const struct vnf_ops *ops;
+	void *self;
+	uint32_t table_base;
+	uint32_t table_count;
+	uint64_t counters[COUNTERS_PER_VNF];
+};
+
+struct replica {
+	struct engine engine;
+	struct vnf_host vnfs[VNFS_MAX];
+	uint32_t vnfs_count;
+	uint64_t seed;
+	uint32_t ports_count;
+	struct vnf_packet *packets; /* BATCH_PACKETS_MAX */
+	uint8_t (*headers)[HEADER_VIEW_BYTES];
+	uint32_t lengths[BATCH_PACKETS_MAX]; /* after vnf_resize */
+	uint8_t emits[BATCH_PACKETS_MAX];
+	struct replica_extras extras;
+	struct replica_extras edit_bytes;
+	struct replica_edit edits[BATCH_PACKETS_MAX * 4];
+	uint32_t edits_count;
+	enum determinant_mode determinants;
+	struct outcome_view leader; /* replayed from, in DETERMINANT_REPLAY */
+	uint32_t leader_extra;
+	bool diverged; /* a recorded determinant was not there */
+	struct txn txn;
+};
+
+/* Takes memory for nothing but the shell; VNFs are added next. Errors: NO_MEMORY. */
+MUST_CHECK enum status replica_open(struct replica *replica, uint64_t seed, uint64_t hash_seed,
+	bool tracks, uint32_t ports_count);
+void replica_close(struct replica *replica);
+
+/*
+ * Adds a VNF after those before it. Errors: INVALID (setup->error says what), NO_MEMORY, FULL,
+ * VERSION (another ABI).
+ */
+MUST_CHECK enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
+	struct vnf_setup *setup);
+MUST_CHECK enum status replica_ready(struct replica *replica);
+
+/* Starts a batch: forgets the one before. */
+void replica_begin(struct replica *replica, const struct batch_view *batch);
+
+/* Executes records [from, to), in order, all of them once between begin and end. */
+void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from, uint32_t to);
+
+/* Writes the outcome to out (OUTCOME_BYTES_MAX); returns its bytes. */
+uint32_t replica_end(struct replica *replica, const struct batch_view *batch, void *out);
+
+/* The packet after a batch without an outcome in between, for runs to completion. */
+static inline bool replica_forwards(const struct replica *replica, uint32_t record)
+{
+	return !replica->packets[record].dropped;
+}
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * All that the author of a VNF needs, with txn/txn.h. A VNF is a shared object that exports
+ *
+ *	const struct vnf_ops understudy_vnf = { .abi = VNF_ABI, .name = "nat", ... };
+ *
+ * A packet passes three steps (TransNFV section 3): pre parses and decides which entries are wanted,
+ * access is one atomic transaction on the declared tables, post uses the results. Everything must be
+ * a function of configuration, tables and packets alone: no clock, no random source, no memory kept
+ * between packets outside the tables. Steps run in one thread of a replica, master and slave alike.
+ */
+#ifndef UNDERSTUDY_VNF_H
+#define UNDERSTUDY_VNF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "txn/txn.h"
+
+#define VNF_ABI 1u
+#define VNF_HOME_NONE UINT16_MAX
+#define VNF_SCRATCH_BYTES 96
+
+struct vnf_host; /* the runtime */
+
+/* One packet as one VNF sees it. Views are good until the step returns. */
+struct vnf_packet {
+	const uint8_t *arrival; /* header_bytes of the packet as it entered the chain */
+	uint8_t *current;	/* the same bytes as they are now: edit in place, in pre or post */
+	uint16_t header_bytes;	/* min(length, 128) */
+	uint16_t port;		/* where it came in; set output_port to send it elsewhere */
+	uint16_t output_port;
+	uint16_t home;		/* set in pre: its shard of flow state, or VNF_HOME_NONE */
+	uint32_t length;	/* of the frame, that is in the chain */
+	uint32_t wire_length;	/* on the wire; larger for a cut capture */
+	uint64_t id;
+	uint64_t clock_ns;	/* the packet clock, monotone */
+	uint16_t vlan_tci;	/* of a tag that the port stripped; 0: none */
+	bool cksum_bad;		/* the port found a wrong checksum */
+	bool dropped;		/* set by vnf_drop */
+	bool wants_access;	/* set in pre; without it access is not called */
+	uint8_t drop_cause;
+	uint16_t record;	/* of the batch; the runtime's */
+	struct vnf_host *host;
+	uint8_t scratch[VNF_SCRATCH_BYTES] __attribute__((aligned(8))); /* zeroed before pre; yours until post ends */
+};
+
+/* Configuration: one entry a YAML key under `config:`, values as written. */
+struct vnf_setting {
+	const char *key;
+	const char *const *values;
+	uint32_t values_count;
+	uint32_t line;
+};
+
+struct vnf_setup {
+	const struct vnf_setting *settings;
+	uint32_t settings_count;
+	uint32_t homes; /* shards of the stage; homes are below it */
+	uint64_t seed;	/* of the chain */
+	char *error;	/* one line: what is wrong, what to do */
+	uint32_t error_bytes;
+	uint32_t error_line; /* set with error: of the setting at fault; 0: none */
+	struct table_spec *tables; /* fill up to tables_max, set tables_count */
+	uint32_t tables_max;
+	uint32_t tables_count;
+};
+
+struct vnf_ops {
+	uint32_t abi;
+	const char *name;
+	const char *const *drop_causes; /* names, in snake_case; at most 32 */
+	uint32_t drop_causes_count;
+	const char *const *counters; /* names of what it counts besides; at most 16 */
+	uint32_t counters_count;
+	bool uses_determinants; /* calls vnf_determinant: its stage must be passive */
+	/* False with setup->error set. *self is what every step gets; it is constant afterwards. */
+	bool (*open)(struct vnf_setup *setup, void **self);
+	void (*close)(void *self);
+	void (*pre)(const void *self, struct vnf_packet *packet);
+	void (*access)(const void *self, struct vnf_packet *packet, struct txn *txn);
+	void (*post)(const void *self, struct vnf_packet *packet);
+	/* Before an expired entry is erased, in its transaction. May be NULL. */
+	void (*expire)(const void *self, uint32_t table, struct txn *txn, const void *key,
+		const void *value);
+};
+
+/* Any step: the packet goes no further; cause is an index into drop_causes. */
+void vnf_drop(struct vnf_packet *packet, uint8_t cause);
+
+/* Any step: counts once for this packet. Counters are for people; no result depends on them. */
+void vnf_count(struct vnf_packet *packet, uint32_t counter);
+
+/* Any step: a random number, the same in every replica, for each draw (0, 1, ...). */
+uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw);
+
+/* post: an alarm, released exactly once. Text is cut at 160 bytes. */
+void vnf_alarm(struct vnf_packet *packet, const char *text);
+
+/* post: changes bytes anywhere in the packet / its length. False if out of bounds. */
+bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count);
+bool vnf_resize(struct vnf_packet *packet, uint16_t length);
+
+/* post: sends a packet of the VNF's own after this one. False past 4 a packet. */
+bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes);
+
+/*
+ * post: a value that cannot be recomputed (a lookup elsewhere, a measurement). ask runs in the leader
+ * alone and is recorded; a slave reads the record back. At most 64 bytes.
+ */
+void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
+	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context);
+
+#endif
