@@ -149,6 +149,7 @@ void txn_begin(struct txn *txn, struct engine *engine, uint64_t id, uint64_t now
 	txn->id = id;
 	txn->now_ns = now_ns;
 	txn->home = home;
+	txn->shared = home == HOME_NONE;
 	txn->table_base = 0;
 	txn->aborted = false;
 	txn->undo_count = 0;
@@ -179,7 +180,7 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 	entry = table_entry(table, *number);
 	txn->found_table = table;
 	txn->found_entry = *number;
-	if (table->spec.scope == TABLE_FLOW && txn->home != HOME_NONE && entry->home != txn->home) {
+	if (table->spec.scope == TABLE_FLOW && !txn->shared && entry->home != txn->home) {
 		txn->aborted = true;
 		return NULL;
 	}

@@ -9,7 +9,7 @@
 #include "core/outcome.h"
 #include "txn/table.h"
 
-#define HOME_NONE UINT16_MAX /* a shared transaction: it may touch entries of any home */
+#define HOME_NONE UINT16_MAX /* of a shared transaction that belongs nowhere */
 
 /* An entry's state before a transaction changed it. */
 struct undo {
@@ -28,7 +28,8 @@ struct txn {
 	struct engine *engine;
 	uint64_t id;
 	uint64_t now_ns;
-	uint16_t home;
+	uint16_t home;	/* of the entries it inserts */
+	bool shared;	/* it may touch flow entries of any home */
 	uint16_t table_base; /* the VNF's table 0 is the stage's table table_base */
 	bool aborted;
 	uint32_t undo_count;

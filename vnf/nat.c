@@ -298,8 +298,7 @@ static void pre_ipv4(const struct nat *nat, struct vnf_packet *packet, struct na
 	work->from.address = kind == WORK_OUTBOUND ? source : destination;
 	work->from.port = load_be16(port_at(packet, work, kind == WORK_OUTBOUND));
 	work->from.proto = proto;
-	if (work->headers.fragment)
-		return; /* it tells its later fragments, in a shared table: no home */
+	packet->shared = work->headers.fragment; /* it leaves a note for its later fragments */
 	packet->home = kind == WORK_OUTBOUND ? home_of_inside(nat, &work->from)
 					     : home_of_outside(nat, &work->from);
 }

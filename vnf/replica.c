@@ -149,6 +149,7 @@ static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from
 		packets[i].host = vnf;
 		packets[i].home = VNF_HOME_NONE;
 		packets[i].wants_access = false;
+		packets[i].shared = false;
 		memset(packets[i].scratch, 0, sizeof(packets[i].scratch));
 		ops->pre(vnf->self, &packets[i]);
 	}
@@ -157,6 +158,7 @@ static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from
 			continue;
 		txn_begin(&replica->txn, &replica->engine, packets[i].id, packets[i].clock_ns,
 			packets[i].home);
+		replica->txn.shared |= packets[i].shared;
 		replica->txn.table_base = (uint16_t)vnf->table_base;
 		ops->access(vnf->self, &packets[i], &replica->txn);
 		(void)txn_end(&replica->txn);

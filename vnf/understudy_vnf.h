@@ -39,6 +39,7 @@ struct vnf_packet {
 	bool cksum_bad;		/* the port found a wrong checksum */
 	bool dropped;		/* set by vnf_drop */
 	bool wants_access;	/* set in pre; without it access is not called */
+	bool shared;		/* set in pre: its access may touch other homes' flow state too */
 	uint8_t drop_cause;
 	uint16_t record;	/* of the batch; the runtime's */
 	struct vnf_host *host;

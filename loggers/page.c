@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/page.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct page_failover *page_open_failover(struct page *page)
+{
+	uint32_t index = atomic_add_seq_cst(&page->failovers_count, 1u);
+
+	if (index >= FAILOVERS_MAX) {
+		(void)atomic_add_seq_cst(&page->failovers_count, (uint32_t)-1);
+		return NULL;
+	}
+	(void)atomic_add_seq_cst(&page->open_failovers, 1u);
+	return &page->failovers[index];
+}
+
+void page_journal_name(char *name, const char *stage, uint32_t replica, uint64_t incarnation)
+{
+	snprintf(name, NAME_BYTES, "%.32s-%u.%llu", stage, replica, (unsigned long long)incarnation);
+}
+
+void page_fail(struct page *page, const char *format, ...)
+{
+	uint64_t none = 0;
+	va_list arguments;
+
+	if (!atomic_swap_if(&page->failed, &none, 1ull))
+		return;
+	va_start(arguments, format);
+	vsnprintf(page->error, sizeof(page->error), format, arguments);
+	va_end(arguments);
+	atomic_write_release(&page->failed, 2ull);
+}

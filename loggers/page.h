@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control page of a running chain, in shared memory: the only words about the chain that packet
+ * threads look at. It outlives every role process but not the supervisor's run. Each field names its
+ * writer; all may read.
+ */
+#ifndef UNDERSTUDY_LOGGERS_PAGE_H
+#define UNDERSTUDY_LOGGERS_PAGE_H
+
+#include "core/histogram.h"
+#include "core/limits.h"
+#include "loggers/journal_shm.h"
+
+#define PAGE_MAGIC 0x0001454741504e55ull /* "UNPAGE", version 1 */
+#define PAGE_NAME "chain"
+#define BASE_JOURNAL_NAME "base"
+#define INGRESS_DROPS 4
+#define NO_BATCH UINT64_MAX
+
+enum ingress_drop { INGRESS_RUNT, INGRESS_OVERSIZE, INGRESS_OUR_TAG, INGRESS_PORT_FULL };
+
+/* Writer: the sequencer's ingress thread. */
+struct page_ingress {
+	uint64_t packets; /* admitted */
+	uint64_t bytes;
+	uint64_t seen; /* by the ports, admitted or dropped */
+	uint64_t ticks;
+	uint64_t cut; /* packets shorter in the capture than on the wire */
+	uint64_t dropped[INGRESS_DROPS];
+	uint64_t batches;    /* published */
+	uint64_t started_ns; /* the first publish */
+	uint64_t blocked_ns;
+	uint32_t ended; /* the end of the input is published */
+	char error[PATH_BYTES];
+};
+
+struct page_stream {
+	uint64_t handed;    /* outputs given to the device */
+	uint64_t completed; /* outputs it has sent */
+};
+
+/* Writer: the sequencer's egress thread. */
+struct page_egress {
+	uint64_t batches; /* released: all of them below this number */
+	uint64_t packets; /* decided: sent or dropped */
+	uint64_t released;
+	uint64_t emitted;
+	uint64_t dropped_by_vnf;
+	uint64_t dropped_port; /* counted cause: the port stayed down or full */
+	uint64_t drops[VNFS_MAX][DROP_CAUSES_MAX];
+	uint64_t alarms;
+	uint64_t outcome_bytes;
+	uint64_t digests_compared;
+	uint64_t digest_mismatches;
+	uint64_t mismatch_batch; /* the first, or NO_BATCH */
+	uint64_t last_release_ns;
+	uint64_t first_release_ns;
+	uint64_t gap_max_ns; /* the longest between two releases while input was pending */
+	uint64_t wins[REPLICAS_MAX];
+	uint64_t sink_missing;	  /* gen: sequence numbers that the sink never saw */
+	uint64_t sink_duplicated;
+	uint64_t sink_reordered;
+	uint64_t sink_seen;
+	struct page_stream streams[PORTS_MAX];
+	struct histogram latency;
+	uint32_t ended; /* the end of the input is released */
+};
+
+enum replica_state {
+	REPLICA_ABSENT = 0,
+	REPLICA_STARTING = 1, /* ordered; not yet in its place */
+	REPLICA_RESTORING = 2, /* runs, behind the head */
+	REPLICA_READY = 3,
+	REPLICA_FAILED = 4, /* dead, hung or wrong; sealed */
+};
+
+enum replica_wait { WAIT_NOTHING = 0, WAIT_INPUT = 1, WAIT_OUTPUT = 2, WAIT_LEADER = 3 };
+
+struct page_replica {
+	/* Writer: the manager. */
+	uint64_t incarnation;
+	uint32_t state;
+	uint32_t pid;
+	/* Writer: the replica. */
+	uint64_t next_batch __attribute__((aligned(64)));
+	uint64_t first_batch; /* after the base values it was restored from */
+	uint32_t tid;
+	uint32_t waiting;
+	/* Writer: the egress. */
+	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */
+	uint64_t drained_incarnation; /* read to its sealed end: the journal may go */
+};
+
+/* Who leads: written by the manager alone, after the old leader's journal was sealed. */
+struct page_term {
+	uint64_t term;
+	uint32_t replica;
+	uint64_t incarnation;
+};
+
+#define TERMS_MAX 64
+
+struct page_stage {
+	struct page_term terms[TERMS_MAX]; /* by term modulo TERMS_MAX; filled before term moves */
+	uint64_t term __attribute__((aligned(64)));
+	uint64_t folder; /* incarnation that publishes folds */
+	struct page_replica replicas[REPLICAS_MAX];
+};
+
+enum fault_action { FAULT_KILL = 1, FAULT_STOP = 2 };
+enum fault_state { FAULT_FREE = 0, FAULT_ARMED = 1, FAULT_RAISED = 2 };
+enum fault_target { TARGET_MASTER = 0, TARGET_SLAVE = 1 };
+
+/* A fault to inject. Writer: the manager until armed, then who raises it. */
+struct page_fault {
+	uint32_t state;
+	uint32_t action;
+	uint32_t target;
+	uint32_t stage;
+	uint64_t at_packet; /* 0: not by packet */
+	uint64_t at_time_ns; /* after the first packet; with at_packet 0 */
+	uint32_t failover; /* set when raised */
+};
+
+enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3 };
+
+/* One fault and what became of it. Times are CLOCK_MONOTONIC; 0: not (yet). */
+struct page_failover {
+	/* Writer: who raises the fault; else the manager at detection. */
+	uint64_t t0_ns;
+	uint64_t at_packet;
+	uint64_t incarnation;
+	uint32_t stage;
+	uint32_t replica;
+	uint32_t action; /* enum fault_action; 0: not injected */
+	uint32_t was_master;
+	uint32_t open; /* until redundancy is restored */
+	/* Writer: the manager. */
+	uint32_t kind;
+	uint64_t detected_ns;
+	uint64_t promoted_ns;
+	uint64_t restored_ns;
+	uint64_t replayed_batches;
+	/* Writer: the egress. */
+	uint64_t first_release_ns;
+	uint64_t gap_max_ns;
+};
+
+/* Writer: each logger its own. */
+struct page_logger {
+	uint64_t next_batch; /* all below are written */
+	uint64_t durable_batch; /* all below are fsynced */
+	uint64_t bytes;
+	uint64_t determinant_bytes;
+	uint64_t gaps; /* batches it could not keep */
+	uint64_t trimmed_batch; /* all below are dropped */
+};
+
+enum logger_role { LOGGER_PACKETS = 0, LOGGER_DETERMINANTS = 1, LOGGER_PROGRESS = 2 };
+
+struct page {
+	uint64_t magic;
+	uint32_t ready;
+	uint32_t stop; /* writer: supervisor or manager */
+	uint64_t started_ns;
+	uint64_t manager_incarnation;
+	struct page_ingress ingress __attribute__((aligned(64)));
+	struct page_egress egress __attribute__((aligned(64)));
+	struct page_stage stages[STAGES_MAX] __attribute__((aligned(64)));
+	struct page_logger loggers[LOGGERS_COUNT] __attribute__((aligned(64)));
+	/* The base values hold all batches below this. Writer: the determinant logger. */
+	uint64_t base_batch __attribute__((aligned(64)));
+	uint64_t base_next_id;
+	uint64_t folds;
+	/* Of the faults and failovers in use. Writers add one, then fill it. */
+	uint32_t faults_count __attribute__((aligned(64)));
+	uint32_t failovers_count;
+	uint32_t open_failovers;
+	uint64_t failed; /* the run ends in an error: see error */
+	char error[PATH_BYTES];
+	struct page_fault faults[FAULTS_MAX];
+	struct page_failover failovers[FAILOVERS_MAX];
+};
+
+static inline const struct page_term *page_leader(const struct page_stage *stage)
+{
+	return &stage->terms[atomic_read_acquire(&stage->term) % TERMS_MAX];
+}
+
+/* Room for a failover's record, or NULL past FAILOVERS_MAX. Any thread. */
+struct page_failover *page_open_failover(struct page *page);
+
+/* The journal of a replica's incarnation: "stage-replica.incarnation". */
+void page_journal_name(char *name, const char *stage, uint32_t replica, uint64_t incarnation);
+
+/* Ends the run with an error line, the first one given. */
+void page_fail(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The port seam: where packets come from and go to. Live ports are DPDK ethdevs; pcap:, gen: and
+ * null: are sources and sinks of our own, which wait instead of dropping. A port is used by one
+ * thread to receive and one to send.
+ */
+#ifndef UNDERSTUDY_SEQUENCER_PORT_H
+#define UNDERSTUDY_SEQUENCER_PORT_H
+
+#include "core/batch.h"
+#include "core/config.h"
+#include "loggers/page.h"
+
+#define SEND_BURST 64
+
+/* Room for an output, given by the port that will send it. */
+struct port_frame {
+	uint8_t *data;
+	uint32_t capacity_bytes;
+	uint32_t length;
+	uint32_t wire_length;
+	uint64_t clock_ns;
+	void *handle; /* the port's: an mbuf */
+};
+
+struct port;
+
+struct port_ops {
+	/*
+	 * Adds records to the batch until it is full or nothing is there; clock_ns is the source's
+	 * own time, or 0. Drops with a cause are counted. Errors: EMPTY, END, IO (port->error).
+	 */
+	enum status (*receive)(struct port *port, struct batch_writer *batch, struct page_ingress *counts);
+	/* Room for up to count outputs; returns how many. */
+	uint32_t (*reserve)(struct port *port, struct port_frame *frames, uint32_t count);
+	/* Sends in order what was reserved; returns how many were taken. The rest is the caller's. */
+	uint32_t (*send)(struct port *port, struct port_frame *frames, uint32_t count);
+	void (*cancel)(struct port *port, struct port_frame *frames, uint32_t count);
+	void (*flush)(struct port *port);
+	void (*close)(struct port *port);
+};
+
+struct port {
+	const struct port_ops *ops;
+	void *self;
+	uint16_t number;
+	bool waits;	  /* a full one is waited for; else what it does not take is dropped, counted */
+	bool trace_clock; /* adds a tick in each gap of a second or more */
+	char error[PATH_BYTES];
+	struct page_egress *sink_counts; /* gen: sequences seen at a sink are judged here; or NULL */
+};
+
+/* Opens by its dev text; input tells a capture to read from one to write. error: one line. */
+MUST_CHECK enum status port_open(struct port *port, uint16_t number, const char *dev, bool input,
+	enum hugepages hugepages, char *error);
+
+/* Each of these recognises and opens its own dev texts. */
+MUST_CHECK enum status port_pcap_open(struct port *port, const char *file, bool input, char *error);
+MUST_CHECK enum status port_gen_open(struct port *port, const char *text, char *error);
+MUST_CHECK enum status port_null_open(struct port *port, char *error);
+MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages,
+	char *error);
+
+/* Judges the generator's sequence number in a frame, if it has one. */
+struct gen_judge;
+void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t length);
+
+#endif
