@@ -12,6 +12,8 @@
 #include "loggers/page.h"
 
 #define SEND_BURST 64
+/* Frames of a sink lie this far apart: not a power of two, or all would share one cache set. */
+#define FRAME_STRIDE_BYTES (FRAME_BYTES_MAX + 1 + 3 * LINE_BYTES)
 
 /* Room for an output, given by the port that will send it. */
 struct port_frame {

@@ -192,7 +192,6 @@ void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t len
 	judge_mark(judge, sequence);
 }
 
-#define NULL_FRAME_BYTES (FRAME_BYTES_MAX + 1)
 
 struct null_sink {
 	uint8_t *frames;
@@ -214,7 +213,7 @@ static uint32_t null_reserve(struct port *port, struct port_frame *frames, uint3
 
 	for (uint32_t i = 0; i < count; i++)
 		frames[i] = (struct port_frame){
-			.data = sink->frames + (size_t)i * NULL_FRAME_BYTES,
+			.data = sink->frames + (size_t)i * FRAME_STRIDE_BYTES,
 			.capacity_bytes = FRAME_BYTES_MAX,
 		};
 	return count;
@@ -253,7 +252,7 @@ enum status port_null_open(struct port *port, char *error)
 	(void)error;
 	if (sink == NULL)
 		return STATUS_NO_MEMORY;
-	sink->frames = malloc((size_t)NULL_FRAME_BYTES * SEND_BURST);
+	sink->frames = malloc((size_t)FRAME_STRIDE_BYTES * SEND_BURST);
 	if (sink->frames == NULL) {
 		free(sink);
 		return STATUS_NO_MEMORY;

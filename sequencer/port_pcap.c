@@ -118,7 +118,7 @@ static uint32_t pcap_reserve(struct port *port, struct port_frame *frames, uint3
 
 	for (uint32_t i = 0; i < count; i++)
 		frames[i] = (struct port_frame){
-			.data = self->frames + (size_t)i * (FRAME_BYTES_MAX + 1),
+			.data = self->frames + (size_t)i * FRAME_STRIDE_BYTES,
 			.capacity_bytes = FRAME_BYTES_MAX,
 		};
 	return count;
@@ -207,7 +207,7 @@ static enum status open_source(struct pcap_port *self, const char *file, char *e
 
 static enum status open_sink(struct pcap_port *self, const char *file, char *error)
 {
-	self->frames = malloc((size_t)(FRAME_BYTES_MAX + 1) * SEND_BURST);
+	self->frames = malloc((size_t)FRAME_STRIDE_BYTES * SEND_BURST);
 	self->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, FRAME_BYTES_MAX,
 		PCAP_TSTAMP_PRECISION_NANO);
 	if (self->frames == NULL || self->pcap == NULL)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/role.h"
+
+#include <limits.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/digest.h"
+
+enum status role_config(struct config **config, const struct role_options *options, char *error)
+{
+	enum status status = config_load(config, options->config_path, error);
+
+	if (status != STATUS_OK)
+		return status;
+	if (options->input != NULL)
+		snprintf((*config)->ports[0].dev, PATH_BYTES, "%s", options->input);
+	if (options->output != NULL) {
+		if ((*config)->ports_count < 2)
+			(*config)->ports_count = 2;
+		snprintf((*config)->ports[1].dev, PATH_BYTES, "%s", options->output);
+	}
+	(*config)->protect = !options->unprotected;
+	return STATUS_OK;
+}
+
+/* A mounted hugetlbfs of 2 MiB pages with some free, or "". */
+static void find_hugetlbfs(char *dir)
+{
+	FILE *mounts = setmntent("/proc/mounts", "re");
+	FILE *free_pages = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	unsigned long count = 0;
+	struct mntent *mount;
+
+	dir[0] = 0;
+	if (free_pages != NULL && fscanf(free_pages, "%lu", &count) != 1)
+		count = 0;
+	while (count > 0 && mounts != NULL && (mount = getmntent(mounts)) != NULL) {
+		if (strcmp(mount->mnt_type, "hugetlbfs") == 0 && strlen(mount->mnt_dir) < PATH_BYTES / 2 &&
+			strstr(mount->mnt_opts, "pagesize=1024M") == NULL) {
+			snprintf(dir, PATH_BYTES, "%s", mount->mnt_dir);
+			break;
+		}
+	}
+	if (free_pages != NULL)
+		fclose(free_pages);
+	if (mounts != NULL)
+		endmntent(mounts);
+}
+
+void role_place(struct shm_place *place, const char *run_dir, enum hugepages hugepages)
+{
+	char resolved[PATH_MAX], mount[PATH_BYTES] = "";
+	uint64_t tag;
+
+	if (realpath(run_dir, resolved) == NULL)
+		snprintf(resolved, sizeof(resolved), "%s", run_dir);
+	tag = digest_of(resolved, strlen(resolved), 0);
+	memset(place, 0, sizeof(*place));
+	snprintf(place->dir, PATH_BYTES, "/dev/shm/understudy-%016llx", (unsigned long long)tag);
+	if (hugepages != HUGEPAGES_NO)
+		find_hugetlbfs(mount);
+	if (mount[0] != 0)
+		snprintf(place->huge_dir, PATH_BYTES, "%.200s/understudy-%016llx", mount,
+			(unsigned long long)tag);
+}
+
+enum status role_open(struct role *role, const struct role_options *options, char *error)
+{
+	void *page;
+	enum status status;
+
+	role->options = *options;
+	status = role_config(&role->config, options, error);
+	if (status != STATUS_OK)
+		return status;
+	role_place(&role->place, options->run_dir, role->config->hugepages);
+	status = shm_page_open(&page, &role->place, PAGE_NAME, sizeof(*role->page));
+	role->page = page;
+	if (status == STATUS_OK && role->page->magic != PAGE_MAGIC)
+		status = STATUS_VERSION;
+	if (status != STATUS_OK) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: no chain runs here (%s): start one with "
+			"'understudy run', or give its --run-dir", options->run_dir, status_text(status));
+		config_free(role->config);
+	}
+	return status;
+}
+
+void role_close(struct role *role)
+{
+	munmap(role->page, sizeof(*role->page));
+	config_free(role->config);
+}
+
+struct message role_hello(const struct role *role, enum role_kind kind)
+{
+	return (struct message){
+		.type = MESSAGE_HELLO,
+		.role = kind,
+		.stage = role->options.stage,
+		.number = role->options.number,
+		.pid = (uint32_t)getpid(),
+		.incarnation = role->options.incarnation,
+	};
+}

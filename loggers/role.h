@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What every process of a chain starts from: its options, the configuration, the shared page. */
+#ifndef UNDERSTUDY_LOGGERS_ROLE_H
+#define UNDERSTUDY_LOGGERS_ROLE_H
+
+#include "core/config.h"
+#include "core/message.h"
+#include "loggers/page.h"
+
+struct role_options {
+	const char *config_path;
+	const char *run_dir;
+	const char *input;  /* replaces port 0's dev */
+	const char *output; /* replaces port 1's dev */
+	bool unprotected;
+	uint32_t stage;
+	uint32_t number;
+	uint64_t incarnation;
+	int supervisor_fd;
+};
+
+struct role {
+	struct role_options options;
+	struct config *config;
+	struct page *page;
+	struct shm_place place;
+};
+
+/* Loads the configuration with the options applied. error: one line. */
+MUST_CHECK enum status role_config(struct config **config, const struct role_options *options, char *error);
+
+/* Where a run directory's shared memory lies. */
+void role_place(struct shm_place *place, const char *run_dir, enum hugepages hugepages);
+
+/* For a role process: configuration and the page, which the supervisor made. */
+MUST_CHECK enum status role_open(struct role *role, const struct role_options *options, char *error);
+void role_close(struct role *role);
+
+/* The hello of a process. */
+struct message role_hello(const struct role *role, enum role_kind kind);
+
+#endif

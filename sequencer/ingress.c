@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sequencer/ingress.h"
+
+#include "core/packet_id.h"
+
+#define TICK_NS 1000000000ull
+
+static enum status reserve(struct ingress *ingress, uint64_t now_ns)
+{
+	void *room;
+	enum status status;
+
+	if (ingress->reserved)
+		return STATUS_OK;
+	status = journal_reserve(&ingress->writer, BATCH_BYTES_MAX, &room);
+	if (status == STATUS_BLOCKED) {
+		if (ingress->blocked_since_ns == 0)
+			ingress->blocked_since_ns = now_ns;
+		(void)journal_detach_blockers(&ingress->writer,
+			now_ns - ingress->blocked_since_ns > ingress->patience_ns);
+		return status;
+	}
+	if (status != STATUS_OK)
+		return status;
+	if (ingress->blocked_since_ns != 0) {
+		counter_add(&ingress->counts->blocked_ns, now_ns - ingress->blocked_since_ns);
+		ingress->blocked_since_ns = 0;
+	}
+	batch_begin(&ingress->batch, room, ingress->next_batch,
+		packet_id((uint16_t)ingress->epoch, ingress->next_sequence), ingress->next_packet_no);
+	ingress->reserved = true;
+	return STATUS_OK;
+}
+
+/* Fills the batch from the ports in turn; END once all have ended. */
+static enum status receive(struct ingress *ingress)
+{
+	for (uint32_t i = 0; i < ingress->ports_count; i++) {
+		struct port *port = &ingress->ports[i];
+		enum status status;
+
+		if (ingress->ports_ended & 1u << i || batch_is_full(&ingress->batch))
+			continue;
+		status = port->ops->receive(port, &ingress->batch, ingress->counts);
+		if (status == STATUS_END)
+			ingress->ports_ended |= 1u << i;
+		else if (status == STATUS_IO)
+			return status;
+	}
+	if (ingress->batch.header->count > 0)
+		return STATUS_OK;
+	return ingress->ports_ended == (1u << ingress->ports_count) - 1 ? STATUS_END : STATUS_EMPTY;
+}
+
+/* The packet clock: the source's or the wall's, never going back. */
+static void set_clocks(struct ingress *ingress, uint64_t wall_ns)
+{
+	struct batch_record *record = (struct batch_record *)(ingress->batch.header + 1);
+
+	for (uint32_t i = 0; i < ingress->batch.header->count; i++) {
+		uint64_t clock_ns = ingress->trace_clock ? record->clock_ns : wall_ns;
+
+		if (clock_ns > ingress->clock_ns)
+			ingress->clock_ns = clock_ns;
+		record->clock_ns = ingress->clock_ns;
+		record = (struct batch_record *)((uint8_t *)(record + 1) + ((record->length + 7) & ~7u));
+	}
+}
+
+static enum status publish(struct ingress *ingress, uint64_t now_ns)
+{
+	struct batch_header *header = ingress->batch.header;
+	uint16_t count = header->count, packets = header->packets;
+	enum status status;
+
+	header->ingress_mono_ns = now_ns;
+	status = journal_publish(&ingress->writer, batch_end(&ingress->batch), ingress->next_batch + 1);
+	ingress->reserved = false;
+	if (status != STATUS_OK)
+		return status;
+	ingress->next_batch++;
+	ingress->next_sequence += count;
+	ingress->next_packet_no += packets;
+	counter_add(&ingress->counts->packets, packets);
+	counter_add(&ingress->counts->ticks, count - packets);
+	counter_add(&ingress->counts->batches, 1);
+	if (ingress->counts->started_ns == 0)
+		atomic_write_relaxed(&ingress->counts->started_ns, now_ns);
+	return STATUS_OK;
+}
+
+uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns, enum status *status)
+{
+	struct batch_record *record;
+	uint32_t count;
+
+	if (ingress->ended) {
+		*status = STATUS_END;
+		return 0;
+	}
+	*status = reserve(ingress, now_ns);
+	if (*status != STATUS_OK)
+		return 0;
+	*status = receive(ingress);
+	if (*status == STATUS_IO)
+		return 0;
+	if (*status == STATUS_EMPTY) {
+		if (ingress->trace_clock || wall_ns < ingress->clock_ns + TICK_NS)
+			return 0;
+		(void)batch_add(&ingress->batch, RECORD_TICK, 0, &record);
+	} else if (*status == STATUS_END) {
+		(void)batch_add(&ingress->batch, RECORD_END, 0, &record);
+		record->clock_ns = ingress->clock_ns;
+		ingress->ended = true;
+	}
+	set_clocks(ingress, wall_ns);
+	count = ingress->batch.header->count;
+	*status = publish(ingress, now_ns);
+	if (*status == STATUS_OK && ingress->ended)
+		atomic_write_release(&ingress->counts->ended, 1u);
+	return count;
+}

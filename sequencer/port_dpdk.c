@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Any DPDK ethdev by its devargs ("net_af_packet0,iface=eth1", "0000:01:00.0"): one receive and one
+ * transmit queue, polled; frames are copied into the base journal once and composed into mbufs once.
+ */
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/packet_id.h"
+#include "sequencer/port.h"
+
+#define RX_DESCRIPTORS 1024
+#define TX_DESCRIPTORS 1024
+#define MBUFS 8191
+#define MBUF_CACHE 256
+#define RX_BURST 64
+
+struct dpdk_port {
+	uint16_t id;
+	struct rte_mempool *pool;
+};
+
+/* Once in a process. Hugepages where there are any; see LESSONS for the pairs of options. */
+static bool eal_start(enum hugepages hugepages, char *error)
+{
+	static bool started;
+	char *with[] = {"understudy", "--in-memory", "--log-level=4", "--lcores=0@(0-1)", "--no-telemetry"};
+	char *without[] = {"understudy", "--no-huge", "--no-shconf", "--log-level=4", "--lcores=0@(0-1)",
+		"-m", "256", "--no-telemetry"};
+	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	unsigned long pages = 0;
+
+	if (started)
+		return true;
+	if (file != NULL) {
+		if (fscanf(file, "%lu", &pages) != 1)
+			pages = 0;
+		fclose(file);
+	}
+	if (hugepages != HUGEPAGES_NO && pages >= 128)
+		started = rte_eal_init(5, with) >= 0;
+	else
+		started = rte_eal_init(8, without) >= 0;
+	if (!started)
+		snprintf(error, CONFIG_ERROR_BYTES, "DPDK does not start (%s): see its messages above",
+			rte_strerror(rte_errno));
+	return started;
+}
+
+static enum status dpdk_receive(struct port *port, struct batch_writer *batch, struct page_ingress *counts)
+{
+	struct dpdk_port *self = port->self;
+	struct rte_mbuf *mbufs[RX_BURST];
+	uint16_t room = BATCH_PACKETS_MAX - batch->header->count, received;
+
+	received = rte_eth_rx_burst(self->id, 0, mbufs, room < RX_BURST ? room : RX_BURST);
+	for (uint16_t i = 0; i < received; i++) {
+		uint32_t length = rte_pktmbuf_pkt_len(mbufs[i]);
+		struct batch_record *record;
+		uint8_t *frame;
+
+		counts->seen++;
+		if (length < FRAME_BYTES_MIN) {
+			counts->dropped[INGRESS_RUNT]++;
+		} else if (length > FRAME_BYTES_MAX) {
+			counts->dropped[INGRESS_OVERSIZE]++;
+		} else if (batch_is_full(batch)) {
+			counts->dropped[INGRESS_PORT_FULL]++;
+		} else if (load_be16(rte_pktmbuf_mtod_offset(mbufs[i], uint8_t *, 12)) == WIRE_TPID) {
+			counts->dropped[INGRESS_OUR_TAG]++;
+		} else {
+			frame = batch_add(batch, RECORD_PACKET, length, &record);
+			record->port = port->number;
+			if (mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+				record->flags |= RECORD_VLAN_STRIPPED;
+				record->vlan_tci = mbufs[i]->vlan_tci;
+			}
+			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+				record->flags |= RECORD_IP_CKSUM_BAD;
+			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+				record->flags |= RECORD_L4_CKSUM_BAD;
+			const void *whole = rte_pktmbuf_read(mbufs[i], 0, length, frame);
+
+			if (whole != frame)
+				memcpy(frame, whole, length);
+			counts->bytes += length;
+		}
+		rte_pktmbuf_free(mbufs[i]);
+	}
+	return received > 0 ? STATUS_OK : STATUS_EMPTY;
+}
+
+static uint32_t dpdk_reserve(struct port *port, struct port_frame *frames, uint32_t count)
+{
+	struct dpdk_port *self = port->self;
+	struct rte_mbuf *mbufs[SEND_BURST];
+
+	if (rte_pktmbuf_alloc_bulk(self->pool, mbufs, count) != 0)
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		frames[i] = (struct port_frame){
+			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *),
+			.capacity_bytes = rte_pktmbuf_tailroom(mbufs[i]),
+			.handle = mbufs[i],
+		};
+	return count;
+}
+
+static uint32_t dpdk_send(struct port *port, struct port_frame *frames, uint32_t count)
+{
+	struct dpdk_port *self = port->self;
+	struct rte_mbuf *mbufs[SEND_BURST];
+
+	for (uint32_t i = 0; i < count; i++) {
+		mbufs[i] = frames[i].handle;
+		mbufs[i]->data_len = (uint16_t)frames[i].length;
+		mbufs[i]->pkt_len = frames[i].length;
+	}
+	return rte_eth_tx_burst(self->id, 0, mbufs, (uint16_t)count);
+}
+
+static void dpdk_cancel(struct port *port, struct port_frame *frames, uint32_t count)
+{
+	(void)port;
+	for (uint32_t i = 0; i < count; i++)
+		rte_pktmbuf_free(frames[i].handle);
+}
+
+static void dpdk_close(struct port *port)
+{
+	struct dpdk_port *self = port->self;
+
+	rte_eth_dev_stop(self->id);
+	rte_eth_dev_close(self->id);
+	free(self);
+}
+
+static const struct port_ops dpdk_ops = {.receive = dpdk_receive,
+	.reserve = dpdk_reserve,
+	.send = dpdk_send,
+	.cancel = dpdk_cancel,
+	.close = dpdk_close};
+
+static int start_device(struct dpdk_port *self)
+{
+	struct rte_eth_conf conf = {0};
+	int result = rte_eth_dev_configure(self->id, 1, 1, &conf);
+
+	if (result == 0)
+		result = rte_eth_rx_queue_setup(self->id, 0, RX_DESCRIPTORS, SOCKET_ID_ANY, NULL, self->pool);
+	if (result == 0)
+		result = rte_eth_tx_queue_setup(self->id, 0, TX_DESCRIPTORS, SOCKET_ID_ANY, NULL);
+	if (result == 0)
+		result = rte_eth_dev_start(self->id);
+	if (result == 0)
+		(void)rte_eth_promiscuous_enable(self->id);
+	return result;
+}
+
+enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages, char *error)
+{
+	struct dpdk_port *self = calloc(1, sizeof(*self));
+	struct rte_dev_iterator iterator;
+	char pool_name[32];
+	int result;
+
+	if (self == NULL)
+		return STATUS_NO_MEMORY;
+	if (!eal_start(hugepages, error)) {
+		free(self);
+		return STATUS_INVALID;
+	}
+	result = rte_dev_probe(devargs);
+	self->id = RTE_MAX_ETHPORTS;
+	if (result == 0)
+		RTE_ETH_FOREACH_MATCHING_DEV(self->id, devargs, &iterator)
+		{
+			rte_eth_iterator_cleanup(&iterator);
+			break;
+		}
+	if (result == 0 && self->id != RTE_MAX_ETHPORTS) {
+		snprintf(pool_name, sizeof(pool_name), "port%u", port->number);
+		self->pool = rte_pktmbuf_pool_create(pool_name, MBUFS, MBUF_CACHE, 0,
+			RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		result = self->pool == NULL ? -rte_errno : start_device(self);
+	} else if (result == 0) {
+		result = -ENODEV;
+	}
+	if (result != 0) {
+		snprintf(error, CONFIG_ERROR_BYTES, "port %u: '%.150s' does not open as pcap:, gen:, null: or a "
+			"DPDK device: %s", port->number, devargs, rte_strerror(-result));
+		free(self);
+		return STATUS_INVALID;
+	}
+	port->ops = &dpdk_ops;
+	port->self = self;
+	return STATUS_OK;
+}

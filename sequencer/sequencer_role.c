@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sequencer/sequencer_role.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loggers/control.h"
+#include "loggers/idle.h"
+#include "sequencer/egress.h"
+#include "sequencer/ingress.h"
+
+#define IDLE_NS 1000000
+#define STALL_NS 100000000ull
+
+/* A source on its way from the control thread to the egress thread. */
+struct attachment {
+	struct journal journal;
+	struct journal_reader reader;
+	uint32_t replica;
+	uint64_t incarnation;
+	uint32_t state; /* 0 free, 1 handed over, 2 taken */
+};
+
+struct sequencer {
+	struct role role;
+	struct journal base;
+	struct port ports[PORTS_MAX];
+	struct ingress ingress;
+	struct egress egress;
+	struct control control;
+	struct attachment attachments[SOURCES_MAX];
+	pthread_t egress_thread;
+	FILE *alerts;
+	uint32_t go;
+	uint32_t base_attached;
+};
+
+static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
+	uint32_t bytes)
+{
+	struct sequencer *self = context;
+
+	if (self->alerts != NULL)
+		fprintf(self->alerts, "{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%.*s\"}\n",
+			(unsigned long long)packet_id, (unsigned long long)clock_ns, (int)bytes, text);
+}
+
+/* Control thread: opens the journal of a new incarnation and hands it to the egress. */
+static enum status attach(struct sequencer *self, const struct message *message)
+{
+	struct attachment *free_one = NULL;
+	enum status status;
+
+	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
+		struct attachment *attachment = &self->attachments[i];
+
+		if (attachment->state != 0 && attachment->incarnation == message->incarnation)
+			return STATUS_OK; /* a restarted manager asks again */
+		if (free_one == NULL && attachment->state == 0)
+			free_one = attachment;
+	}
+	if (free_one == NULL)
+		return STATUS_FULL;
+	status = journal_shm_open(&free_one->journal, &self->role.place, message->name);
+	if (status != STATUS_OK)
+		return status;
+	status = journal_attach(&free_one->reader, &free_one->journal, GATE_REQUIRED, 0, "egress", 0);
+	if (status != STATUS_OK) {
+		journal_shm_close(&free_one->journal);
+		return status;
+	}
+	free_one->replica = message->number;
+	free_one->incarnation = message->incarnation;
+	atomic_write_release(&free_one->state, 1u);
+	return STATUS_OK;
+}
+
+static bool on_message(void *context, const struct message *message, struct message *answer)
+{
+	struct sequencer *self = context;
+	enum status status;
+
+	if (message->type == MESSAGE_GO)
+		atomic_write_release(&self->go, 1u);
+	if (message->type != MESSAGE_ATTACH)
+		return false;
+	status = attach(self, message);
+	*answer = *message;
+	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
+	snprintf(answer->text, sizeof(answer->text), "egress cannot read %s: %s", message->name,
+		status_text(status));
+	return true;
+}
+
+/* Takes what the control thread attached; drops what the egress is done with. */
+static void take_attachments(struct sequencer *self)
+{
+	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
+		struct attachment *attachment = &self->attachments[i];
+
+		if (atomic_read_acquire(&attachment->state) != 1)
+			continue;
+		if (egress_add_source(&self->egress, &attachment->reader, attachment->replica,
+			    attachment->incarnation) == STATUS_OK)
+			atomic_write_release(&attachment->state, 2u);
+	}
+}
+
+static uint32_t waits_of(struct sequencer *self, struct journal **waits)
+{
+	uint32_t count = 0;
+
+	waits[count++] = &self->base;
+	for (uint32_t i = 0; i < SOURCES_MAX && count < IDLE_JOURNALS_MAX; i++)
+		if (self->egress.sources[i].used && !self->egress.sources[i].bad)
+			waits[count++] = self->egress.sources[i].reader.journal;
+	return count;
+}
+
+static void *egress_main(void *argument)
+{
+	struct sequencer *self = argument;
+	struct idle idle = {0};
+	struct journal *waits[IDLE_JOURNALS_MAX];
+	enum status status = journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
+
+	if (status != STATUS_OK)
+		page_fail(self->role.page, "egress cannot read the base journal: %s", status_text(status));
+	atomic_write_release(&self->base_attached, 1u);
+	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
+		take_attachments(self);
+		if (egress_work(&self->egress, mono_ns()) > 0) {
+			idle_reset(&idle);
+			continue;
+		}
+		if (idle.rounds == 1)
+			for (uint32_t i = 0; i < self->role.config->ports_count; i++)
+				if (self->ports[i].ops->flush != NULL)
+					self->ports[i].ops->flush(&self->ports[i]);
+		idle_round(&idle, waits, waits_of(self, waits), IDLE_NS);
+	}
+	idle_reset(&idle);
+	return NULL;
+}
+
+static uint64_t wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void ingress_main(struct sequencer *self)
+{
+	struct idle idle = {0};
+	enum status status = STATUS_OK;
+
+	while (!atomic_read_relaxed(&self->role.page->stop)) {
+		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
+
+		if (ingress_work(&self->ingress, mono_ns(), clock_ns, &status) > 0) {
+			idle.rounds = 0;
+			if (self->ingress.writer.wake_needed)
+				idle_wake(&self->base);
+			continue;
+		}
+		if (status == STATUS_IO) {
+			for (uint32_t i = 0; i < self->role.config->ports_count; i++)
+				if (self->ports[i].error[0] != 0)
+					page_fail(self->role.page, "%s", self->ports[i].error);
+			self->ingress.ports_ended = ~0u >> (32 - self->ingress.ports_count);
+			continue; /* what came before the damage is still processed */
+		}
+		idle_round(&idle, NULL, 0, status == STATUS_END ? IDLE_NS * 10 : IDLE_NS / 20);
+	}
+}
+
+static enum status open_ports(struct sequencer *self, char *error)
+{
+	const struct config *config = self->role.config;
+
+	for (uint32_t i = 0; i < config->ports_count; i++) {
+		enum status status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev, i == 0,
+			config->hugepages, error);
+
+		if (status != STATUS_OK)
+			return status;
+		self->ports[i].trace_clock = config_trace_clock(config);
+		self->ports[i].sink_counts = i == 1 ? &self->role.page->egress : NULL;
+	}
+	return STATUS_OK;
+}
+
+static enum status start(struct sequencer *self, char *error)
+{
+	const struct config *config = self->role.config;
+	struct message hello = role_hello(&self->role, ROLE_SEQUENCER);
+	char path[PATH_BYTES + 32];
+	enum status status = open_ports(self, error);
+
+	if (status != STATUS_OK)
+		return status;
+	snprintf(path, sizeof(path), "%s/alerts.jsonl", self->role.options.run_dir);
+	self->alerts = fopen(path, "we");
+	status = journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME, config->journal_bytes, 0,
+		self->role.options.incarnation, false);
+	if (status != STATUS_OK) {
+		snprintf(error, CONFIG_ERROR_BYTES, "base journal of %llu MiB in shared memory: %s: make "
+			"'journal' smaller or room in %.100s", (unsigned long long)config->journal_bytes >> 20,
+			status_text(status), self->role.place.dir);
+		return status;
+	}
+	status = journal_writer_open(&self->ingress.writer, &self->base, 0);
+	if (status != STATUS_OK)
+		return status;
+	self->ingress.counts = &self->role.page->ingress;
+	self->ingress.ports = self->ports;
+	self->ingress.ports_count = config->ports_count;
+	self->ingress.trace_clock = config_trace_clock(config);
+	self->ingress.patience_ns = config->hang_ms * 20000000ull;
+	self->ingress.epoch = 1;
+	self->ingress.next_packet_no = 1;
+	self->egress.page = self->role.page;
+	self->egress.counts = &self->role.page->egress;
+	self->egress.stage = &self->role.page->stages[config->stages_count - 1];
+	self->egress.ports = self->ports;
+	self->egress.ports_count = config->ports_count;
+	self->egress.protect = config->protect;
+	self->egress.passive = config->protect &&
+			       config->stages[config->stages_count - 1].variant == VARIANT_PASSIVE;
+	self->egress.wait_disk = config->protect && config->durability == DURABILITY_DISK;
+	self->egress.stall_ns = STALL_NS;
+	self->egress.alarm = write_alarm;
+	self->egress.alarm_context = self;
+	self->egress.counts->mismatch_batch = NO_BATCH;
+	if (pthread_create(&self->egress_thread, NULL, egress_main, self) != 0)
+		return STATUS_IO;
+	while (!atomic_read_acquire(&self->base_attached))
+		usleep(100);
+	return control_start(&self->control, self->role.options.run_dir, &hello, on_message, self);
+}
+
+int sequencer_role_main(const struct role_options *options)
+{
+	static struct sequencer self;
+	char error[CONFIG_ERROR_BYTES] = "cannot start";
+
+	if (role_open(&self.role, options, error) != STATUS_OK) {
+		fprintf(stderr, "understudy: %s\n", error);
+		return 1;
+	}
+	if (start(&self, error) != STATUS_OK) {
+		page_fail(self.role.page, "%.250s", error);
+		return 1;
+	}
+	while (!atomic_read_acquire(&self.go) && !atomic_read_relaxed(&self.role.page->stop))
+		usleep(100);
+	ingress_main(&self);
+	pthread_join(self.egress_thread, NULL);
+	for (uint32_t i = 0; i < self.role.config->ports_count; i++) {
+		if (self.ports[i].ops->flush != NULL)
+			self.ports[i].ops->flush(&self.ports[i]);
+		if (self.ports[i].error[0] != 0)
+			page_fail(self.role.page, "%.250s", self.ports[i].error);
+		self.ports[i].ops->close(&self.ports[i]);
+	}
+	if (self.alerts != NULL)
+		fclose(self.alerts);
+	_exit(0); /* the process's end frees the rest */
+}

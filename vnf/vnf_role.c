@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vnf/vnf_role.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loggers/base_wire.h"
+#include "loggers/control.h"
+#include "loggers/idle.h"
+#include "vnf/stage.h"
+
+#define FOLD_BLOCK_BYTES (64u * 1024)
+#define IDLE_NS 1000000
+#define SIGNAL_STACK_BYTES 16384
+
+struct vnf_role {
+	struct role role;
+	struct replica replica;
+	struct journal base, outcomes, leader;
+	struct journal_reader input, leader_reader;
+	struct journal_writer output;
+	struct control control;
+	struct page_stage *stage;
+	struct page_replica *self;
+	struct idle idle;
+	uint64_t leader_incarnation; /* whose journal is mapped as leader; 0: none */
+	uint64_t next_batch;
+	uint64_t fold_batch;	/* the last fold published: all below it */
+	uint64_t fold_position; /* of the base, there */
+	uint64_t base_seen;	/* of the page, already forgotten */
+	uint64_t blocked_since_ns;
+	uint64_t restored_digest;
+	uint32_t go;
+	bool passive;
+};
+
+/* For the fatal-signal handler, which has no argument of ours. */
+static struct vnf_role *handler_role;
+
+static bool leads(const struct vnf_role *self)
+{
+	return page_leader(self->stage)->incarnation == self->role.options.incarnation;
+}
+
+/* A crash: stamps the time and marks the owner word, before the kernel gets to it. */
+static void on_fatal_signal(int number)
+{
+	struct vnf_role *self = handler_role;
+	struct page_failover *failover;
+
+	if (self != NULL && self->outcomes.control != NULL) {
+		failover = page_open_failover(self->role.page);
+		if (failover != NULL) {
+			failover->stage = self->role.options.stage;
+			failover->replica = self->role.options.number;
+			failover->incarnation = self->role.options.incarnation;
+			failover->was_master = leads(self);
+			failover->open = 1;
+			atomic_write_release(&failover->t0_ns, mono_ns());
+		}
+		owner_mark_dead(&self->outcomes.control->owner);
+	}
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void handle_fatal_signals(struct vnf_role *self)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
+	stack_t stack = {.ss_sp = malloc(SIGNAL_STACK_BYTES), .ss_size = SIGNAL_STACK_BYTES};
+	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+
+	handler_role = self;
+	if (stack.ss_sp != NULL)
+		sigaltstack(&stack, NULL);
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		sigaction(fatal[i], &action, NULL);
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+static bool on_message(void *context, const struct message *message, struct message *answer)
+{
+	struct vnf_role *self = context;
+
+	(void)answer;
+	if (message->type == MESSAGE_GO)
+		atomic_write_release(&self->go, 1u);
+	return false;
+}
+
+/* Receives the base values; *head says what they are as of. */
+static enum status fetch_base(struct vnf_role *self, struct base_head *head)
+{
+	static uint64_t chunk[(1 << 20) / 8];
+	struct serve_request request = {.magic = SERVE_MAGIC, .kind = SERVE_BASE};
+	char path[PATH_BYTES];
+	enum status status;
+	uint32_t bytes;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.200s/logger-determinants.sock", self->role.options.run_dir);
+	fd = control_connect(path);
+	if (fd < 0)
+		return STATUS_IO;
+	status = bytes_send(fd, &request, sizeof(request));
+	if (status == STATUS_OK)
+		status = bytes_receive(fd, &bytes, sizeof(bytes));
+	if (status == STATUS_OK)
+		status = bytes == sizeof(*head) ? bytes_receive(fd, head, sizeof(*head)) : STATUS_CORRUPT;
+	while (status == STATUS_OK && (status = bytes_receive(fd, &bytes, sizeof(bytes))) == STATUS_OK &&
+		bytes > 0) {
+		struct fold_header *fold = (struct fold_header *)chunk;
+		const struct fold_image *image;
+		const uint8_t *key, *value;
+		uint32_t offset = 0;
+
+		if (bytes > sizeof(chunk) - sizeof(*fold)) {
+			status = STATUS_CORRUPT;
+			break;
+		}
+		fold->bytes = bytes + (uint32_t)sizeof(*fold);
+		status = bytes_receive(fd, fold + 1, bytes);
+		while (status == STATUS_OK &&
+			(image = fold_image_next(fold, &offset, &key, &value)) != NULL)
+			status = engine_load(&self->replica.engine, image, key, value);
+	}
+	close(fd);
+	return status;
+}
+
+/* Attaches to the input where the base values end, and loads them. */
+static enum status restore(struct vnf_role *self)
+{
+	struct page *page = self->role.page;
+	struct base_head head = {0};
+	enum status status;
+
+	status = journal_attach(&self->input, &self->base, GATE_REPLICA, self->role.options.stage,
+		self->outcomes.control == NULL ? "replica" : self->outcomes.control->name, JOURNAL_FROM_TAIL);
+	if (status != STATUS_OK || !self->role.config->protect || atomic_read_acquire(&page->base_batch) == 0)
+		return status;
+	status = fetch_base(self, &head);
+	if (status != STATUS_OK)
+		return status;
+	if (head.state_digest != self->replica.engine.state_digest)
+		return STATUS_CORRUPT;
+	self->next_batch = self->fold_batch = head.batch;
+	self->base_seen = head.batch;
+	return STATUS_OK;
+}
+
+/* The input's next batch, those that the base values hold skipped. */
+static enum status input_peek(struct vnf_role *self, struct batch_view *batch)
+{
+	const void *payload;
+	uint32_t bytes;
+	enum status status;
+
+	while ((status = journal_peek(&self->input, &payload, &bytes)) == STATUS_OK) {
+		status = batch_open(batch, payload, bytes);
+		if (status != STATUS_OK || batch->header->batch_no >= self->next_batch)
+			return status;
+		journal_advance(&self->input);
+	}
+	return status;
+}
+
+/* The fault that this replica must raise at a packet of this batch: its record, or count. */
+static uint32_t fault_record(struct vnf_role *self, const struct batch_view *batch, struct page_fault **due)
+{
+	struct page *page = self->role.page;
+	uint32_t faults = atomic_read_relaxed(&page->faults_count);
+	uint64_t first = batch->header->first_packet_no, packets = batch->header->packets;
+
+	for (uint32_t i = 0; i < faults; i++) {
+		struct page_fault *fault = &page->faults[i];
+		uint64_t packet_no = first;
+
+		if (atomic_read_acquire(&fault->state) != FAULT_ARMED || fault->at_packet < first ||
+			fault->at_packet >= first + packets || fault->stage != self->role.options.stage ||
+			(fault->target == TARGET_MASTER) != leads(self))
+			continue;
+		for (uint32_t r = 0; r < batch->header->count; r++)
+			if (batch->records[r]->kind == RECORD_PACKET && packet_no++ == fault->at_packet) {
+				*due = fault;
+				return r;
+			}
+	}
+	return batch->header->count;
+}
+
+/* Raises the fault here and now; comes back only from a stop that was continued. */
+static void raise_fault(struct vnf_role *self, struct page_fault *fault)
+{
+	struct page_failover *failover;
+	uint32_t armed = FAULT_ARMED;
+
+	if (!atomic_swap_if(&fault->state, &armed, (uint32_t)FAULT_RAISED))
+		return;
+	failover = page_open_failover(self->role.page);
+	if (failover != NULL) {
+		failover->stage = self->role.options.stage;
+		failover->replica = self->role.options.number;
+		failover->incarnation = self->role.options.incarnation;
+		failover->action = fault->action;
+		failover->at_packet = fault->at_packet;
+		failover->was_master = leads(self);
+		failover->open = 1;
+		atomic_write_release(&failover->t0_ns, mono_ns());
+	}
+	raise(fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
+}
+
+static void execute(struct vnf_role *self, const struct batch_view *batch)
+{
+	uint32_t count = batch->header->count, at = count;
+	struct page_fault *fault = NULL;
+
+	if (atomic_read_relaxed(&self->role.page->faults_count) != 0)
+		at = fault_record(self, batch, &fault);
+	replica_begin(&self->replica, batch);
+	replica_execute(&self->replica, batch, 0, at);
+	if (at < count) {
+		raise_fault(self, fault);
+		replica_execute(&self->replica, batch, at, count);
+	}
+}
+
+static void wait_round(struct vnf_role *self, enum replica_wait why, struct journal *const *journals,
+	uint32_t count)
+{
+	atomic_write_relaxed(&self->self->waiting, (uint32_t)why);
+	idle_round(&self->idle, journals, count, IDLE_NS);
+}
+
+/* Room for an outcome. Errors: BLOCKED, SEALED. */
+static enum status reserve(struct vnf_role *self, uint32_t bytes, void **out)
+{
+	enum status status = journal_reserve(&self->output, bytes, out);
+	uint64_t now_ns;
+
+	if (status != STATUS_BLOCKED) {
+		self->blocked_since_ns = 0;
+		return status;
+	}
+	now_ns = mono_ns();
+	if (self->blocked_since_ns == 0)
+		self->blocked_since_ns = now_ns;
+	(void)journal_detach_blockers(&self->output,
+		now_ns - self->blocked_since_ns > self->role.config->hang_ms * 1000000ull);
+	return status;
+}
+
+static enum status publish(struct vnf_role *self, uint32_t bytes)
+{
+	enum status status = journal_publish(&self->output, bytes, self->next_batch);
+
+	if (self->output.wake_needed)
+		idle_wake(&self->outcomes);
+	return status;
+}
+
+/* One block of a fold. */
+static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at, uint64_t next_id)
+{
+	struct fold_header *header;
+	void *out;
+	uint32_t images, bytes;
+	enum status status;
+
+	while ((status = reserve(self, FOLD_BLOCK_BYTES, &out)) == STATUS_BLOCKED)
+		wait_round(self, WAIT_OUTPUT, NULL, 0);
+	if (status != STATUS_OK)
+		return status;
+	header = out;
+	bytes = engine_copy_changes(&self->replica.engine, at, (uint8_t *)(header + 1),
+		FOLD_BLOCK_BYTES - (uint32_t)sizeof(*header), &images);
+	*header = (struct fold_header){
+		.magic = FOLD_MAGIC,
+		.batch_no = self->next_batch - 1,
+		.base_line = self->fold_position,
+		.state_digest = self->replica.engine.state_digest,
+		.bytes = bytes + (uint32_t)sizeof(*header),
+		.images = images,
+		.part = part,
+		.last = engine_changes_left(&self->replica.engine, *at) == 0,
+		.next_id = next_id,
+	};
+	return publish(self, header->bytes);
+}
+
+/* Publishes what changed since the base values, if this replica folds and a fold is due. */
+static enum status fold_if_due(struct vnf_role *self, uint64_t next_id, bool at_end)
+{
+	const struct config *config = self->role.config;
+	struct page *page = self->role.page;
+	uint64_t base_batch = atomic_read_acquire(&page->base_batch);
+	uint32_t at = 0, part = 0;
+	enum status status;
+
+	if (base_batch > self->base_seen) {
+		engine_base_advanced(&self->replica.engine, page->base_next_id);
+		self->base_seen = base_batch;
+	}
+	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation ||
+		base_batch < self->fold_batch)
+		return STATUS_OK;
+	if (!at_end && self->next_batch % config->fold_batches != 0 &&
+		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 8)
+		return STATUS_OK;
+	self->fold_batch = self->next_batch;
+	self->fold_position = self->input.position;
+	do {
+		status = fold_block(self, part++, &at, next_id);
+	} while (status == STATUS_OK && engine_changes_left(&self->replica.engine, at) > 0);
+	return status;
+}
+
+/* Follows the leader's journal for its recorded determinants; maps it when the leader changes. */
+static bool leader_outcome(struct vnf_role *self, uint64_t batch_no)
+{
+	const struct page_term *leader = page_leader(self->stage);
+	char name[NAME_BYTES];
+	const void *payload;
+	uint32_t bytes;
+
+	if (self->leader_incarnation != leader->incarnation) {
+		idle_reset(&self->idle); /* it may be armed on the journal that goes */
+		journal_shm_close(&self->leader);
+		page_journal_name(name, self->role.config->stages[self->role.options.stage].name,
+			leader->replica, leader->incarnation);
+		if (journal_shm_open(&self->leader, &self->role.place, name) != STATUS_OK)
+			return false;
+		if (stage_uses_determinants(&self->replica) &&
+			journal_attach(&self->leader_reader, &self->leader, GATE_OPTIONAL, 0, "slave",
+				JOURNAL_FROM_TAIL) != STATUS_OK)
+			return false;
+		self->leader_incarnation = leader->incarnation;
+	}
+	if (!stage_uses_determinants(&self->replica))
+		return atomic_read_acquire(&self->leader.control->published_batch) > batch_no;
+	while (journal_peek(&self->leader_reader, &payload, &bytes) == STATUS_OK) {
+		if (!block_is_fold(payload, bytes) &&
+			outcome_open(&self->replica.leader, payload, bytes) == STATUS_OK &&
+			self->replica.leader.header->batch_no >= batch_no)
+			return self->replica.leader.header->batch_no == batch_no;
+		journal_advance(&self->leader_reader);
+	}
+	return false;
+}
+
+/* A passive slave executes behind the leader's published outcome. */
+static bool may_execute(struct vnf_role *self, uint64_t batch_no)
+{
+	if (!self->passive || leads(self)) {
+		self->replica.determinants = DETERMINANT_RECORD;
+		return true;
+	}
+	self->replica.determinants = DETERMINANT_REPLAY;
+	if (leader_outcome(self, batch_no))
+		return true;
+	return false;
+}
+
+/* One batch at most. Errors: EMPTY, BLOCKED, SEALED, DETACHED, ... */
+static enum status work(struct vnf_role *self)
+{
+	struct batch_view batch;
+	uint64_t batch_no, next_id;
+	bool at_end;
+	void *out;
+	uint32_t bytes;
+	enum status status = input_peek(self, &batch);
+
+	if (status != STATUS_OK)
+		return status;
+	batch_no = batch.header->batch_no;
+	if (!may_execute(self, batch_no)) {
+		atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_LEADER);
+		return STATUS_EMPTY;
+	}
+	status = reserve(self, OUTCOME_BYTES_MAX, &out);
+	if (status != STATUS_OK)
+		return status;
+	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
+	execute(self, &batch);
+	bytes = replica_end(&self->replica, &batch, out);
+	next_id = batch.header->first_id + batch.header->count;
+	at_end = batch.header->count > 0 && batch.records[batch.header->count - 1]->kind == RECORD_END;
+	if (!journal_reader_valid(&self->input))
+		return STATUS_DETACHED;
+	if (self->replica.diverged)
+		return STATUS_CORRUPT;
+	self->next_batch = batch_no + 1;
+	status = publish(self, bytes);
+	if (status != STATUS_OK)
+		return status;
+	journal_advance(&self->input);
+	atomic_write_release(&self->self->next_batch, self->next_batch);
+	return self->role.config->protect ? fold_if_due(self, next_id, at_end) : STATUS_OK;
+}
+
+static int serve(struct vnf_role *self)
+{
+	struct journal *const waits[] = {&self->base};
+	struct journal *const waits_passive[] = {&self->base, &self->leader};
+
+	for (;;) {
+		enum status status = work(self);
+
+		if (status == STATUS_OK) {
+			idle_reset(&self->idle);
+			continue;
+		}
+		if (atomic_read_relaxed(&self->role.page->stop))
+			return 0;
+		if (status == STATUS_EMPTY && self->passive && self->leader.control != NULL) {
+			wait_round(self, WAIT_LEADER, waits_passive, 2);
+		} else if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
+			wait_round(self, status == STATUS_EMPTY ? WAIT_INPUT : WAIT_OUTPUT, waits,
+				status == STATUS_EMPTY);
+		} else {
+			if (status != STATUS_SEALED)
+				fprintf(stderr, "understudy: %s: stops at batch %llu: %s\n",
+					self->outcomes.control->name, (unsigned long long)self->next_batch,
+					status_text(status));
+			return status == STATUS_SEALED ? 0 : 1;
+		}
+	}
+}
+
+static enum status start(struct vnf_role *self, char *error)
+{
+	const struct config *config = self->role.config;
+	const struct role_options *options = &self->role.options;
+	uint64_t hash_seed = 0;
+	char name[NAME_BYTES];
+	struct message hello = role_hello(&self->role, ROLE_REPLICA);
+	enum status status;
+
+	if (getrandom(&hash_seed, sizeof(hash_seed), 0) < 0)
+		hash_seed = (uint64_t)getpid();
+	status = stage_open(&self->replica, config, options->stage, config->protect, hash_seed, error);
+	if (status != STATUS_OK)
+		return status;
+	status = journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME);
+	if (status == STATUS_OK)
+		status = restore(self);
+	page_journal_name(name, config->stages[options->stage].name, options->number, options->incarnation);
+	if (status == STATUS_OK)
+		status = journal_shm_create(&self->outcomes, &self->role.place, name, config->journal_bytes,
+			self->next_batch, options->incarnation, config->protect);
+	if (status == STATUS_OK)
+		status = journal_writer_open(&self->output, &self->outcomes, 0);
+	if (status != STATUS_OK) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot start: %s", name, status_text(status));
+		return status;
+	}
+	self->self->first_batch = self->next_batch;
+	atomic_write_release(&self->self->next_batch, self->next_batch);
+	self->self->tid = (uint32_t)syscall(SYS_gettid);
+	snprintf(hello.name, sizeof(hello.name), "%s", name);
+	hello.value = self->next_batch;
+	return control_start(&self->control, options->run_dir, &hello, on_message, self);
+}
+
+int vnf_role_main(const struct role_options *options)
+{
+	static struct vnf_role self;
+	char error[CONFIG_ERROR_BYTES] = "";
+	int result;
+
+	if (role_open(&self.role, options, error) != STATUS_OK) {
+		fprintf(stderr, "understudy: %s\n", error);
+		return 1;
+	}
+	self.stage = &self.role.page->stages[options->stage];
+	self.self = &self.stage->replicas[options->number];
+	self.passive = self.role.config->stages[options->stage].variant == VARIANT_PASSIVE &&
+		       self.role.config->protect;
+	handle_fatal_signals(&self);
+	if (start(&self, error) != STATUS_OK) {
+		page_fail(self.role.page, "%.200s", error);
+		return 1;
+	}
+	while (!atomic_read_acquire(&self.go) && !atomic_read_relaxed(&self.role.page->stop))
+		usleep(100);
+	result = serve(&self);
+	_exit(result); /* the process's end frees all; the control thread may be anywhere */
+}
