@@ -88,6 +88,7 @@ struct page_replica {
 	uint32_t waiting;
 	/* Writer: the egress. */
 	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */
+	uint64_t compared_batch;      /* all its outcomes below are read */
 	uint64_t drained_incarnation; /* read to its sealed end: the journal may go */
 };
 
@@ -163,7 +164,7 @@ struct page {
 	uint32_t ready;
 	uint32_t stop; /* writer: supervisor or manager */
 	uint64_t started_ns;
-	uint64_t manager_incarnation;
+	uint64_t incarnations; /* given out so far; writer: the manager */
 	struct page_ingress ingress __attribute__((aligned(64)));
 	struct page_egress egress __attribute__((aligned(64)));
 	struct page_stage stages[STAGES_MAX] __attribute__((aligned(64)));

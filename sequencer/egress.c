@@ -63,9 +63,9 @@ static enum status source_peek(struct egress *egress, struct egress_source *sour
 
 static void source_advance(struct egress *egress, struct egress_source *source)
 {
-	(void)egress;
 	source->next_batch++;
 	journal_advance(&source->reader);
+	atomic_write_release(&egress->stage->replicas[source->replica].compared_batch, source->next_batch);
 }
 
 static void digest_remember(struct egress *egress, const struct outcome_header *header)

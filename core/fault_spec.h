@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A fault as people write it: "kill edge/master @packet=5000", "stop edge/slave @time=1.5", or now. */
+#ifndef UNDERSTUDY_CORE_FAULT_SPEC_H
+#define UNDERSTUDY_CORE_FAULT_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/limits.h"
+#include "core/status.h"
+
+struct fault_spec {
+	bool stop;  /* SIGSTOP instead of SIGKILL */
+	bool slave; /* a slave instead of the master */
+	char stage[NAME_BYTES];
+	uint64_t at_packet;  /* the K-th admitted, from 1; 0: not by packet */
+	uint64_t at_time_ns; /* after the first packet */
+	bool at_once;
+};
+
+/* Errors: INVALID. */
+MUST_CHECK enum status fault_spec_parse(struct fault_spec *spec, const char *text);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "manager/failover.h"
+
+#include <string.h>
+
+#include "core/status.h"
+
+void failover_open(struct failover *failover, bool protect, uint32_t stages_count,
+	const uint32_t *replicas_counts, uint32_t loggers_count, uint32_t consumers)
+{
+	memset(failover, 0, sizeof(*failover));
+	failover->protect = protect;
+	failover->stages_count = stages_count;
+	failover->loggers_count = loggers_count;
+	failover->consumers = consumers;
+	for (uint32_t s = 0; s < stages_count; s++) {
+		failover->stages[s].replicas_count = replicas_counts[s];
+		failover->stages[s].leader = -1;
+	}
+}
+
+static void emit(struct failover_effects *effects, enum failover_effect_type type, uint32_t stage,
+	uint32_t replica, uint64_t incarnation, uint64_t term)
+{
+	BUG_ON(effects->count == EFFECTS_MAX);
+	effects->list[effects->count++] =
+		(struct failover_effect){type, stage, replica, incarnation, term};
+}
+
+/* ABSENT -> STARTING: a process is ordered, under a number never used before. */
+static void order_replica(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+{
+	struct failover_replica *replica = &failover->stages[s].replicas[r];
+
+	replica->phase = PHASE_STARTING;
+	replica->incarnation = ++failover->incarnations;
+	emit(effects, EFFECT_START_REPLICA, s, r, replica->incarnation, 0);
+}
+
+/* A slave folds where there is one, so that the leader never pauses; else the leader. */
+static void choose_folder(const struct failover *failover, uint32_t s, struct failover_effects *effects)
+{
+	const struct failover_stage *stage = &failover->stages[s];
+	int folder = stage->leader;
+
+	for (uint32_t r = 0; r < stage->replicas_count; r++)
+		if ((int)r != stage->leader && stage->replicas[r].phase >= PHASE_RUNNING)
+			folder = (int)r;
+	if (folder >= 0 && failover->protect)
+		emit(effects, EFFECT_FOLDER, s, (uint32_t)folder, stage->replicas[folder].incarnation, 0);
+}
+
+static void promote(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+{
+	struct failover_stage *stage = &failover->stages[s];
+
+	stage->leader = (int)r;
+	stage->term++;
+	emit(effects, EFFECT_PROMOTE, s, r, stage->replicas[r].incarnation, stage->term);
+}
+
+static void all_seen(struct failover *failover, struct failover_effects *effects)
+{
+	if (failover->replicas_ordered || !failover->sequencer_seen ||
+		failover->loggers_seen != (1u << failover->loggers_count) - 1)
+		return;
+	failover->replicas_ordered = true;
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			order_replica(failover, s, r, effects);
+}
+
+/* The sequencer goes once every replica may publish, so that none misses the beginning. */
+static void start_if_complete(struct failover *failover, struct failover_effects *effects)
+{
+	if (failover->started)
+		return;
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (failover->stages[s].replicas[r].phase < PHASE_RUNNING)
+				return;
+	failover->started = true;
+	emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
+}
+
+/* ATTACHING -> RUNNING: every consumer reads its journal, so nothing it publishes is missed. */
+static void attached(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+{
+	struct failover_stage *stage = &failover->stages[s];
+	struct failover_replica *replica = &stage->replicas[r];
+
+	if (replica->attachments_missing == 0 || --replica->attachments_missing > 0)
+		return;
+	replica->phase = PHASE_RUNNING;
+	if (stage->leader < 0 && (failover->started || r == 0))
+		promote(failover, s, r, effects);
+	emit(effects, EFFECT_GO, s, r, replica->incarnation, 0);
+	choose_folder(failover, s, effects);
+	start_if_complete(failover, effects);
+}
+
+/* The best heir: ready before running. -1: none is left. */
+static int choose_heir(const struct failover_stage *stage)
+{
+	int heir = -1;
+
+	for (uint32_t r = 0; r < stage->replicas_count; r++)
+		if (stage->replicas[r].phase >= PHASE_RUNNING &&
+			(heir < 0 || stage->replicas[r].phase > stage->replicas[heir].phase))
+			heir = (int)r;
+	return heir;
+}
+
+/* Any phase -> ABSENT -> STARTING. Sealing comes first: every decision is from the sealed end. */
+static void lost(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+{
+	struct failover_stage *stage = &failover->stages[s];
+	uint64_t incarnation = stage->replicas[r].incarnation;
+	int heir;
+
+	emit(effects, EFFECT_SEAL, s, r, incarnation, 0);
+	stage->replicas[r].phase = PHASE_ABSENT;
+	heir = choose_heir(stage);
+	if (stage->leader == (int)r) {
+		stage->leader = -1;
+		if (heir >= 0)
+			promote(failover, s, (uint32_t)heir, effects);
+	}
+	emit(effects, EFFECT_KILL, s, r, incarnation, 0);
+	if (!failover->protect) {
+		emit(effects, EFFECT_FAIL, s, r, incarnation, 0);
+		return;
+	}
+	if (heir < 0 || choose_heir(stage) == stage->leader)
+		emit(effects, EFFECT_ALONE, s, r, incarnation, 0);
+	choose_folder(failover, s, effects);
+	order_replica(failover, s, r, effects);
+}
+
+bool failover_is_redundant(const struct failover *failover)
+{
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (failover->stages[s].replicas[r].phase != PHASE_READY)
+				return false;
+	return true;
+}
+
+/* The replica an event is about, if the event is of its present incarnation. */
+static struct failover_replica *replica_of(struct failover *failover, const struct failover_event *event)
+{
+	struct failover_replica *replica;
+
+	if (event->stage >= failover->stages_count ||
+		event->replica >= failover->stages[event->stage].replicas_count)
+		return NULL;
+	replica = &failover->stages[event->stage].replicas[event->replica];
+	return replica->phase != PHASE_ABSENT && replica->incarnation == event->incarnation ? replica : NULL;
+}
+
+static void replica_event(struct failover *failover, const struct failover_event *event,
+	struct failover_effects *effects)
+{
+	struct failover_replica *replica = replica_of(failover, event);
+
+	if (replica == NULL)
+		return; /* of a former life: already dealt with */
+	switch (event->type) {
+	case EVENT_REPLICA:
+		/* STARTING -> ATTACHING; later hellos are of roles that found a new manager. */
+		if (replica->phase == PHASE_STARTING) {
+			replica->phase = PHASE_ATTACHING;
+			replica->attachments_missing = failover->consumers;
+			emit(effects, EFFECT_ATTACH, event->stage, event->replica, event->incarnation, 0);
+		}
+		break;
+	case EVENT_ATTACHED:
+		if (replica->phase == PHASE_ATTACHING)
+			attached(failover, event->stage, event->replica, effects);
+		break;
+	case EVENT_CAUGHT_UP:
+		/* RUNNING -> READY */
+		if (replica->phase == PHASE_RUNNING) {
+			replica->phase = PHASE_READY;
+			if (failover_is_redundant(failover))
+				emit(effects, EFFECT_REDUNDANT, event->stage, event->replica,
+					event->incarnation, 0);
+		}
+		break;
+	case EVENT_LOST:
+		lost(failover, event->stage, event->replica, effects);
+		break;
+	default:
+		break;
+	}
+}
+
+void failover_step(struct failover *failover, const struct failover_event *event,
+	struct failover_effects *effects)
+{
+	effects->count = 0;
+	switch (event->type) {
+	case EVENT_BEGIN:
+		for (uint32_t i = 0; i < failover->loggers_count; i++)
+			emit(effects, EFFECT_START_LOGGER, 0, i, 0, 0);
+		emit(effects, EFFECT_START_SEQUENCER, 0, 0, 0, 0);
+		break;
+	case EVENT_SEQUENCER:
+		failover->sequencer_seen = true;
+		all_seen(failover, effects);
+		break;
+	case EVENT_LOGGER:
+		failover->loggers_seen |= 1u << event->replica;
+		all_seen(failover, effects);
+		break;
+	default:
+		replica_event(failover, event, effects);
+		break;
+	}
+}

@@ -1,0 +1,856 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "manager/manager.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/fault_spec.h"
+#include "loggers/audit.h"
+#include "loggers/idle.h"
+#include "manager/failover.h"
+#include "manager/sight.h"
+#include "manager/watch.h"
+
+#define TICK_US 1000
+#define STARTING_NS 20000000000ull /* a process that has not said hello by then is lost */
+#define LOG_END_NS 5000000000ull   /* loggers may take this long to finish at the end */
+#define WATCHED_MAX 32
+
+/* A connection: a role, the supervisor or a command line. */
+struct peer {
+	struct manager *manager;
+	struct bufferevent *events;
+	struct message hello; /* type 0 until it came */
+	struct peer *next;
+};
+
+/* A replica's journal, mapped to watch and to seal. */
+struct watched {
+	struct journal journal;
+	uint32_t stage, replica;
+	uint64_t incarnation;
+	uint64_t ordered_ns;
+	uint32_t live; /* watched by the watcher thread; 0: free, 1: mapped, 2: lost */
+	int pidfd;
+	struct watch hang;
+};
+
+/* From the watcher thread to the main one. */
+struct death {
+	uint32_t watched;
+	uint64_t incarnation;
+	uint64_t detected_ns;
+};
+
+struct manager {
+	struct role role;
+	struct failover failover;
+	struct audit audit;
+	struct event_base *events;
+	struct evconnlistener *listener;
+	struct event *tick, *deaths;
+	struct bufferevent *supervisor;
+	struct peer *peers;
+	struct watched watched[WATCHED_MAX];
+	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
+	pthread_t watcher;
+	uint32_t watch_generation; /* futex: the watched set changed */
+	int death_pipe[2];
+	uint64_t ended_ns;
+	bool mismatch_told, stopping;
+};
+
+static void step(struct manager *self, const struct failover_event *event);
+
+static const char *stage_name(const struct manager *self, uint32_t stage)
+{
+	return self->role.config->stages[stage].name;
+}
+
+static void audit(struct manager *self, const char *action, const char *object, uint64_t term,
+	const char *detail)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	(void)audit_append(&self->audit, (uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec,
+		mono_ns(), "manager", action, object, term, detail);
+}
+
+static void audit_replica(struct manager *self, const char *action, const struct failover_effect *effect,
+	const char *detail)
+{
+	char object[NAME_BYTES];
+
+	page_journal_name(object, stage_name(self, effect->stage), effect->replica, effect->incarnation);
+	audit(self, action, object, self->failover.stages[effect->stage].term, detail);
+}
+
+static void send_message(struct bufferevent *to, struct message *message)
+{
+	message->bytes = sizeof(*message);
+	message->version = MESSAGE_VERSION;
+	if (to != NULL)
+		bufferevent_write(to, message, sizeof(*message));
+}
+
+/* Sends to the roles of a kind; number UINT32_MAX: to all of them. */
+static void send_role(struct manager *self, enum role_kind role, uint32_t stage, uint32_t number,
+	uint64_t incarnation, struct message *message)
+{
+	for (struct peer *peer = self->peers; peer != NULL; peer = peer->next)
+		if (peer->hello.type == MESSAGE_HELLO && peer->hello.role == role &&
+			(number == UINT32_MAX || (peer->hello.stage == stage && peer->hello.number == number)) &&
+			(incarnation == 0 || peer->hello.incarnation == incarnation))
+			send_message(peer->events, message);
+}
+
+/* The watcher: a thread that sleeps on all owner words at once, and tells of deaths by a pipe. */
+static void *watcher_main(void *argument)
+{
+	struct manager *self = argument;
+	struct futex_waitv waits[WATCHED_MAX + 1];
+
+	for (;;) {
+		uint32_t count = 1;
+
+		waits[0] = (struct futex_waitv){
+			.val = atomic_read_acquire(&self->watch_generation),
+			.uaddr = (uintptr_t)&self->watch_generation,
+			.flags = FUTEX_32,
+		};
+		for (uint32_t i = 0; i < WATCHED_MAX; i++) {
+			struct watched *watched = &self->watched[i];
+			uint32_t live = 1;
+
+			if (atomic_read_acquire(&watched->live) != 1)
+				continue;
+			waits[count++] = (struct futex_waitv){
+				.val = atomic_read_acquire(&watched->journal.control->owner.word),
+				.uaddr = (uintptr_t)&watched->journal.control->owner.word,
+				.flags = FUTEX_32,
+			};
+			if (owner_is_dead(&watched->journal.control->owner) &&
+				atomic_swap_if(&watched->live, &live, 2u)) {
+				struct death death = {i, watched->incarnation, mono_ns()};
+
+				if (write(self->death_pipe[1], &death, sizeof(death)) != sizeof(death))
+					return NULL;
+				count--;
+			}
+		}
+		syscall(SYS_futex_waitv, waits, count, 0, NULL, CLOCK_MONOTONIC);
+	}
+	return NULL;
+}
+
+static void watch_changed(struct manager *self)
+{
+	(void)atomic_add_seq_cst(&self->watch_generation, 1u);
+	syscall(SYS_futex, &self->watch_generation, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static struct watched *watched_of(struct manager *self, uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < WATCHED_MAX; i++)
+		if (self->watched[i].live != 0 && self->watched[i].incarnation == incarnation)
+			return &self->watched[i];
+	return NULL;
+}
+
+static enum status watch_replica(struct manager *self, const struct message *hello)
+{
+	struct watched *free_one = NULL;
+	enum status status;
+
+	if (watched_of(self, hello->incarnation) != NULL)
+		return STATUS_OK;
+	for (uint32_t i = 0; i < WATCHED_MAX && free_one == NULL; i++)
+		if (self->watched[i].live == 0)
+			free_one = &self->watched[i];
+	if (free_one == NULL)
+		return STATUS_FULL;
+	status = journal_shm_open(&free_one->journal, &self->role.place, hello->name);
+	if (status != STATUS_OK)
+		return status;
+	free_one->stage = hello->stage;
+	free_one->replica = hello->number;
+	free_one->incarnation = hello->incarnation;
+	free_one->hang = (struct watch){0};
+	free_one->pidfd = (int)syscall(SYS_pidfd_open, hello->pid, 0);
+	self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
+	atomic_write_release(&free_one->live, 1u);
+	watch_changed(self);
+	return STATUS_OK;
+}
+
+/* The failover record of an incarnation, made now if the fault left none. */
+static struct page_failover *failover_record(struct manager *self, uint32_t stage, uint32_t replica,
+	uint64_t incarnation, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	struct page_failover *record;
+
+	for (uint32_t i = 0; i < page->failovers_count; i++)
+		if (page->failovers[i].incarnation == incarnation && page->failovers[i].t0_ns != 0)
+			return &page->failovers[i];
+	record = page_open_failover(page);
+	if (record == NULL)
+		return NULL;
+	record->stage = stage;
+	record->replica = replica;
+	record->incarnation = incarnation;
+	record->was_master = page_leader(&page->stages[stage])->incarnation == incarnation;
+	record->open = 1;
+	atomic_write_release(&record->t0_ns, now_ns);
+	return record;
+}
+
+static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica, uint64_t incarnation,
+	enum failover_kind kind, uint64_t detected_ns)
+{
+	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
+	struct failover_event event = {EVENT_LOST, stage, replica, incarnation};
+	struct page_failover *record;
+
+	if (self->stopping || self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
+		self->failover.stages[stage].replicas[replica].phase == PHASE_ABSENT)
+		return;
+	record = failover_record(self, stage, replica, incarnation, detected_ns);
+	if (record != NULL) {
+		record->kind = kind;
+		record->detected_ns = detected_ns;
+	}
+	step(self, &event);
+	audit_replica(self, "fault_seen",
+		&(struct failover_effect){.stage = stage, .replica = replica, .incarnation = incarnation},
+		kinds[kind]);
+}
+
+static void on_deaths(evutil_socket_t fd, short what, void *argument)
+{
+	struct manager *self = argument;
+	struct death death;
+
+	(void)what;
+	while (read(fd, &death, sizeof(death)) == sizeof(death)) {
+		struct watched *watched = &self->watched[death.watched];
+
+		if (watched->incarnation == death.incarnation)
+			replica_lost(self, watched->stage, watched->replica, death.incarnation, FAILOVER_DEATH,
+				death.detected_ns);
+	}
+}
+
+static void order_process(struct manager *self, enum role_kind role, const struct failover_effect *effect)
+{
+	struct message message = {
+		.type = MESSAGE_START,
+		.role = role,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	send_message(self->supervisor, &message);
+}
+
+static void start_replica(struct manager *self, const struct failover_effect *effect)
+{
+	struct page_replica *replica = &self->role.page->stages[effect->stage].replicas[effect->replica];
+
+	self->ordered_ns[effect->stage][effect->replica] = mono_ns();
+	self->role.page->incarnations = effect->incarnation;
+	replica->incarnation = effect->incarnation;
+	replica->next_batch = replica->compared_batch = 0;
+	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
+	order_process(self, ROLE_REPLICA, effect);
+	audit_replica(self, "start", effect, "");
+}
+
+static void attach_consumers(struct manager *self, const struct failover_effect *effect)
+{
+	struct message message = {
+		.type = MESSAGE_ATTACH,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	page_journal_name(message.name, stage_name(self, effect->stage), effect->replica, effect->incarnation);
+	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
+	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
+	send_role(self, ROLE_LOGGER, 0, LOGGER_PROGRESS, 0, &message);
+}
+
+static void seal(struct manager *self, const struct failover_effect *effect)
+{
+	struct watched *watched = watched_of(self, effect->incarnation);
+
+	atomic_write_release(&self->role.page->stages[effect->stage].replicas[effect->replica].state,
+		(uint32_t)REPLICA_FAILED);
+	if (watched == NULL)
+		return;
+	(void)journal_seal(&watched->journal);
+	idle_wake(&watched->journal);
+	atomic_write_release(&watched->live, 2u);
+}
+
+static void kill_replica(struct manager *self, const struct failover_effect *effect)
+{
+	struct watched *watched = watched_of(self, effect->incarnation);
+	struct message message = {
+		.type = MESSAGE_KILL,
+		.role = ROLE_REPLICA,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	if (watched != NULL && watched->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, watched->pidfd, SIGKILL, NULL, 0);
+	send_message(self->supervisor, &message);
+}
+
+static void write_term(struct manager *self, const struct failover_effect *effect)
+{
+	struct page_stage *stage = &self->role.page->stages[effect->stage];
+
+	stage->terms[effect->term % TERMS_MAX] =
+		(struct page_term){effect->term, effect->replica, effect->incarnation};
+	atomic_write_release(&stage->term, effect->term);
+	for (uint32_t i = 0; i < self->role.page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct page_failover *record = &self->role.page->failovers[i];
+
+		if (record->was_master && record->promoted_ns == 0 && record->detected_ns != 0)
+			record->promoted_ns = mono_ns();
+	}
+}
+
+static void redundant(struct manager *self)
+{
+	struct page *page = self->role.page;
+
+	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct page_failover *record = &page->failovers[i];
+		struct page_replica *replica = &page->stages[record->stage].replicas[record->replica];
+
+		if (record->restored_ns != 0 || record->detected_ns == 0)
+			continue;
+		record->replayed_batches = replica->next_batch - replica->first_batch;
+		atomic_write_release(&record->restored_ns, mono_ns());
+		(void)atomic_add_seq_cst(&page->open_failovers, (uint32_t)-1);
+	}
+}
+
+static void carry_out(struct manager *self, const struct failover_effect *effect)
+{
+	struct message go = {.type = MESSAGE_GO};
+	struct page_stage *stage = &self->role.page->stages[effect->stage];
+
+	switch (effect->type) {
+	case EFFECT_START_SEQUENCER:
+		order_process(self, ROLE_SEQUENCER, effect);
+		break;
+	case EFFECT_START_LOGGER:
+		order_process(self, ROLE_LOGGER, effect);
+		break;
+	case EFFECT_START_REPLICA:
+		start_replica(self, effect);
+		break;
+	case EFFECT_ATTACH:
+		attach_consumers(self, effect);
+		break;
+	case EFFECT_GO:
+		atomic_write_release(&stage->replicas[effect->replica].state, (uint32_t)REPLICA_RESTORING);
+		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation, &go);
+		break;
+	case EFFECT_GO_SEQUENCER:
+		send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &go);
+		break;
+	case EFFECT_SEAL:
+		seal(self, effect);
+		break;
+	case EFFECT_KILL:
+		kill_replica(self, effect);
+		break;
+	case EFFECT_PROMOTE:
+		write_term(self, effect);
+		break;
+	case EFFECT_FOLDER:
+		atomic_write_release(&stage->folder, effect->incarnation);
+		break;
+	case EFFECT_REDUNDANT:
+		redundant(self);
+		break;
+	case EFFECT_ALONE:
+		fprintf(stderr, "understudy: %s runs WITHOUT A SLAVE until redundancy is restored\n",
+			stage_name(self, effect->stage));
+		break;
+	case EFFECT_FAIL:
+		page_fail(self->role.page, "%s/%u died and nothing protects it: its state is lost",
+			stage_name(self, effect->stage), effect->replica);
+		break;
+	}
+}
+
+/* The audit trail comes after the deeds: a synced write must not delay a takeover. */
+static void audit_effect(struct manager *self, const struct failover_effect *effect)
+{
+	switch (effect->type) {
+	case EFFECT_SEAL:
+		audit_replica(self, "seal", effect, "");
+		break;
+	case EFFECT_PROMOTE:
+		audit_replica(self, "promote", effect, "leads from here on");
+		break;
+	case EFFECT_GO:
+		audit_replica(self, "join", effect, "its journal is read by all consumers");
+		break;
+	case EFFECT_REDUNDANT:
+		audit_replica(self, "restored", effect, "every replica is in its place");
+		break;
+	case EFFECT_ALONE:
+		audit_replica(self, "alone", effect, "the stage runs without a slave");
+		break;
+	default:
+		break;
+	}
+}
+
+static void step(struct manager *self, const struct failover_event *event)
+{
+	struct failover_effects effects;
+
+	failover_step(&self->failover, event, &effects);
+	for (uint32_t i = 0; i < effects.count; i++)
+		carry_out(self, &effects.list[i]);
+	for (uint32_t i = 0; i < effects.count; i++)
+		audit_effect(self, &effects.list[i]);
+}
+
+static void on_hello(struct manager *self, struct peer *peer)
+{
+	const struct message *hello = &peer->hello;
+	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number, hello->incarnation};
+
+	if (hello->role == ROLE_LOGGER)
+		event.type = EVENT_LOGGER;
+	if (hello->role == ROLE_REPLICA) {
+		event.type = EVENT_REPLICA;
+		if (self->failover.stages[hello->stage].replicas[hello->number].incarnation !=
+			hello->incarnation)
+			return; /* of a former life */
+		if (watch_replica(self, hello) != STATUS_OK) {
+			page_fail(self->role.page, "the manager cannot read the journal %s", hello->name);
+			return;
+		}
+	}
+	if (hello->role != ROLE_CLI)
+		step(self, &event);
+}
+
+/* Arms a fault; the answer says why not. */
+static void on_inject(struct manager *self, const struct message *message, struct message *answer)
+{
+	struct page *page = self->role.page;
+	struct fault_spec spec;
+	struct page_fault *fault;
+	uint32_t stage = 0;
+
+	answer->type = MESSAGE_ERROR;
+	if (fault_spec_parse(&spec, message->text) != STATUS_OK) {
+		snprintf(answer->text, sizeof(answer->text), "'%.100s' is not a fault: use kill|stop "
+			"STAGE/master|slave [@packet=K|@time=S]", message->text);
+		return;
+	}
+	while (stage < self->role.config->stages_count && strcmp(stage_name(self, stage), spec.stage) != 0)
+		stage++;
+	if (stage == self->role.config->stages_count || page->faults_count == FAULTS_MAX) {
+		snprintf(answer->text, sizeof(answer->text), "'%.60s': %s", message->text,
+			page->faults_count == FAULTS_MAX ? "too many faults" : "there is no such stage");
+		return;
+	}
+	fault = &page->faults[page->faults_count];
+	*fault = (struct page_fault){
+		.action = spec.stop ? FAULT_STOP : FAULT_KILL,
+		.target = spec.slave ? TARGET_SLAVE : TARGET_MASTER,
+		.stage = stage,
+		.at_packet = spec.at_packet,
+		.at_time_ns = spec.at_time_ns,
+		.state = FAULT_ARMED,
+	};
+	(void)atomic_add_seq_cst(&page->faults_count, 1u);
+	audit(self, "inject", spec.stage, 0, message->text);
+	answer->type = MESSAGE_DONE;
+}
+
+static void on_supervisor(struct manager *self, const struct message *message)
+{
+	uint64_t now_ns = mono_ns();
+
+	if (message->type == MESSAGE_STOP)
+		self->role.page->stop = 1;
+	if (message->type != MESSAGE_EXITED || self->stopping)
+		return;
+	if (message->role == ROLE_REPLICA)
+		replica_lost(self, message->stage, message->number, message->incarnation, FAILOVER_DEATH, now_ns);
+	else if (!self->role.page->stop)
+		page_fail(self->role.page, "the %s ended unexpectedly (wait status %llu)",
+			message->role == ROLE_SEQUENCER ? "sequencer" : "logger",
+			(unsigned long long)message->value);
+}
+
+static void on_message(struct manager *self, struct peer *peer, struct message *message)
+{
+	struct failover_event event = {EVENT_ATTACHED, message->stage, message->number,
+		message->incarnation};
+	struct message answer = {0};
+
+	switch (message->type) {
+	case MESSAGE_HELLO:
+		peer->hello = *message;
+		on_hello(self, peer);
+		break;
+	case MESSAGE_ATTACHED:
+		step(self, &event);
+		break;
+	case MESSAGE_ERROR:
+		page_fail(self->role.page, "%.200s", message->text);
+		break;
+	case MESSAGE_AUDIT:
+		audit(self, message->name, "logger", 0, message->text);
+		break;
+	case MESSAGE_INJECT:
+		on_inject(self, message, &answer);
+		send_message(peer->events, &answer);
+		break;
+	default:
+		if (peer->events == self->supervisor)
+			on_supervisor(self, message);
+		break;
+	}
+}
+
+static void on_readable(struct bufferevent *events, void *argument)
+{
+	struct peer *peer = argument;
+	struct message message;
+
+	while (evbuffer_get_length(bufferevent_get_input(events)) >= sizeof(message)) {
+		bufferevent_read(events, &message, sizeof(message));
+		if (message_check(&message) == STATUS_OK)
+			on_message(peer->manager, peer, &message);
+	}
+}
+
+static void on_closed(struct bufferevent *events, short what, void *argument)
+{
+	struct peer *peer = argument;
+	struct manager *self = peer->manager;
+
+	if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) == 0)
+		return;
+	for (struct peer **at = &self->peers; *at != NULL; at = &(*at)->next)
+		if (*at == peer) {
+			*at = peer->next;
+			break;
+		}
+	if (events == self->supervisor)
+		event_base_loopbreak(self->events);
+	bufferevent_free(events);
+	free(peer);
+}
+
+static struct peer *add_peer(struct manager *self, evutil_socket_t fd)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (peer == NULL)
+		return NULL;
+	evutil_make_socket_nonblocking(fd);
+	peer->manager = self;
+	peer->events = bufferevent_socket_new(self->events, fd, BEV_OPT_CLOSE_ON_FREE);
+	peer->next = self->peers;
+	self->peers = peer;
+	bufferevent_setcb(peer->events, on_readable, NULL, on_closed, peer);
+	bufferevent_enable(peer->events, EV_READ | EV_WRITE);
+	return peer;
+}
+
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+	int length, void *argument)
+{
+	(void)listener;
+	(void)address;
+	(void)length;
+	(void)add_peer(argument, fd);
+}
+
+/* Faults by time: the manager sends the signal itself. */
+static void raise_timed_faults(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t started_ns = atomic_read_relaxed(&page->ingress.started_ns);
+
+	for (uint32_t i = 0; i < page->faults_count; i++) {
+		struct page_fault *fault = &page->faults[i];
+		const struct page_term *leader = page_leader(&page->stages[fault->stage]);
+
+		if (fault->state != FAULT_ARMED || fault->at_packet != 0 || started_ns == 0 ||
+			now_ns < started_ns + fault->at_time_ns)
+			continue;
+		for (uint32_t w = 0; w < WATCHED_MAX; w++) {
+			struct watched *watched = &self->watched[w];
+			bool leads = watched->incarnation == leader->incarnation;
+
+			if (watched->live != 1 || watched->stage != fault->stage ||
+				leads != (fault->target == TARGET_MASTER))
+				continue;
+			fault->state = FAULT_RAISED;
+			struct page_failover *record = failover_record(self, watched->stage,
+				watched->replica, watched->incarnation, mono_ns());
+
+			if (record != NULL)
+				record->action = fault->action;
+			syscall(SYS_pidfd_send_signal, watched->pidfd,
+				fault->action == FAULT_KILL ? SIGKILL : SIGSTOP, NULL, 0);
+			break;
+		}
+	}
+}
+
+static void watch_replicas(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t published = atomic_read_acquire(&page->ingress.batches);
+
+	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
+		struct watched *watched = &self->watched[i];
+		struct page_replica *replica;
+		struct watch_sight sight;
+
+		if (watched->live == 0)
+			continue;
+		replica = &page->stages[watched->stage].replicas[watched->replica];
+		if (watched->live == 2) {
+			/* Read to its sealed end by the egress, or never read: its files may go. */
+			if (atomic_read_acquire(&replica->drained_incarnation) >= watched->incarnation) {
+				journal_shm_unlink(&self->role.place, watched->journal.control->name);
+				journal_shm_close(&watched->journal);
+				close(watched->pidfd);
+				atomic_write_release(&watched->live, 0u);
+			}
+			continue;
+		}
+		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
+			replica_lost(self, watched->stage, watched->replica, watched->incarnation, FAILOVER_BAD,
+				now_ns);
+			continue;
+		}
+		sight_take(&sight, replica, published);
+		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >= PHASE_RUNNING &&
+			self->role.config->protect &&
+			watch_step(&watched->hang, &sight, now_ns, self->role.config->hang_ms * 1000000ull))
+			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
+				FAILOVER_HANG, now_ns);
+	}
+}
+
+/* RUNNING replicas that have reached what is released are in their place. */
+static void find_caught_up(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t released = atomic_read_acquire(&page->egress.batches);
+
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
+			struct failover_replica *replica = &self->failover.stages[s].replicas[r];
+			struct failover_event event = {EVENT_CAUGHT_UP, s, r, replica->incarnation};
+
+			if (replica->phase == PHASE_RUNNING &&
+				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >= released) {
+				page->stages[s].replicas[r].state = REPLICA_READY;
+				step(self, &event);
+			} else if (replica->phase == PHASE_STARTING &&
+				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
+				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH, now_ns);
+			}
+		}
+}
+
+/* Whether loggers have all they should have at the end of a run. */
+static bool loggers_done(const struct manager *self, uint64_t batches)
+{
+	const struct page *page = self->role.page;
+
+	if (!self->role.config->protect)
+		return true;
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		if (atomic_read_acquire(&page->loggers[i].next_batch) < batches)
+			return false;
+	return true;
+}
+
+/* At the end of the input: all released, all replicas there and compared, all logged. */
+static bool is_over(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t batches = atomic_read_acquire(&page->ingress.batches);
+
+	if (page->stop || atomic_read_acquire(&page->failed) == 2)
+		return true;
+	if (!atomic_read_acquire(&page->egress.ended) || !failover_is_redundant(&self->failover))
+		return false;
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
+			if (atomic_read_acquire(&page->stages[s].replicas[r].compared_batch) < batches)
+				return false;
+	if (self->ended_ns == 0)
+		self->ended_ns = now_ns;
+	return loggers_done(self, batches) || now_ns > self->ended_ns + LOG_END_NS;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *argument)
+{
+	struct manager *self = argument;
+	uint64_t now_ns = mono_ns();
+	struct message done = {.type = MESSAGE_DONE};
+
+	(void)fd;
+	(void)what;
+	if (self->stopping)
+		return;
+	raise_timed_faults(self, now_ns);
+	watch_replicas(self, now_ns);
+	find_caught_up(self, now_ns);
+	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 && !self->mismatch_told) {
+		char detail[64];
+
+		self->mismatch_told = true;
+		snprintf(detail, sizeof(detail), "first at batch %llu",
+			(unsigned long long)self->role.page->egress.mismatch_batch);
+		audit(self, "digest_difference", self->role.config->chain, 0, detail);
+		page_fail(self->role.page, "REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
+	}
+	if (!is_over(self, now_ns))
+		return;
+	self->stopping = true;
+	audit(self, "stop", self->role.config->chain, 0,
+		self->role.page->failed ? self->role.page->error : "the run is over");
+	atomic_write_release(&self->role.page->stop, 1u);
+	send_message(self->supervisor, &done);
+}
+
+/* A restarted manager: what the page says is where things stand. */
+static bool adopt(struct manager *self)
+{
+	struct page *page = self->role.page;
+
+	if (page->incarnations == 0)
+		return false;
+	self->failover.incarnations = page->incarnations;
+	self->failover.replicas_ordered = self->failover.sequencer_seen = true;
+	self->failover.started = atomic_read_relaxed(&page->ingress.started_ns) != 0;
+	for (uint32_t s = 0; s < self->failover.stages_count; s++) {
+		struct failover_stage *stage = &self->failover.stages[s];
+		const struct page_term *leader = page_leader(&page->stages[s]);
+
+		stage->term = page->stages[s].term;
+		for (uint32_t r = 0; r < stage->replicas_count; r++) {
+			const struct page_replica *replica = &page->stages[s].replicas[r];
+
+			stage->replicas[r].incarnation = replica->incarnation;
+			stage->replicas[r].phase = replica->state == REPLICA_READY	 ? PHASE_READY
+						   : replica->state == REPLICA_RESTORING ? PHASE_RUNNING
+											 : PHASE_STARTING;
+			self->ordered_ns[s][r] = mono_ns();
+			if (leader->incarnation == replica->incarnation)
+				stage->leader = (int)r;
+		}
+	}
+	return true;
+}
+
+static bool listen_on(struct manager *self)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/manager.sock", self->role.options.run_dir);
+	unlink(address.sun_path);
+	self->listener = evconnlistener_new_bind(self->events, on_connection, self, LEV_OPT_CLOSE_ON_FREE, 16,
+		(struct sockaddr *)&address, sizeof(address));
+	return self->listener != NULL;
+}
+
+static bool start(struct manager *self, char *error)
+{
+	const struct config *config = self->role.config;
+	uint32_t replicas[STAGES_MAX];
+	struct timeval tick = {.tv_usec = TICK_US};
+	struct peer *supervisor;
+
+	for (uint32_t s = 0; s < config->stages_count; s++)
+		replicas[s] = config_replicas(config, s);
+	failover_open(&self->failover, config->protect, config->stages_count, replicas,
+		config->protect ? LOGGERS_COUNT : 0, config->protect ? 3 : 1);
+	if (config->protect && audit_open(&self->audit, config->logger_dir) != STATUS_OK) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/%s: cannot be carried on: see 'understudy audit "
+			"verify'", config->logger_dir, AUDIT_FILE);
+		return false;
+	}
+	self->events = event_base_new();
+	if (self->events == NULL || pipe2(self->death_pipe, O_CLOEXEC | O_NONBLOCK) != 0 || !listen_on(self)) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/manager.sock: %s", self->role.options.run_dir,
+			strerror(errno));
+		return false;
+	}
+	if (self->role.options.supervisor_fd >= 0) {
+		supervisor = add_peer(self, self->role.options.supervisor_fd);
+		self->supervisor = supervisor == NULL ? NULL : supervisor->events;
+	}
+	self->deaths = event_new(self->events, self->death_pipe[0], EV_READ | EV_PERSIST, on_deaths, self);
+	self->tick = event_new(self->events, -1, EV_PERSIST, on_tick, self);
+	event_add(self->deaths, NULL);
+	event_add(self->tick, &tick);
+	return pthread_create(&self->watcher, NULL, watcher_main, self) == 0;
+}
+
+int manager_main(const struct role_options *options)
+{
+	static struct manager self;
+	struct failover_event begin = {.type = EVENT_BEGIN};
+	char error[CONFIG_ERROR_BYTES] = "the manager cannot start";
+
+	signal(SIGPIPE, SIG_IGN);
+	if (role_open(&self.role, options, error) != STATUS_OK || !start(&self, error)) {
+		fprintf(stderr, "understudy: %s\n", error);
+		if (self.role.page != NULL)
+			page_fail(self.role.page, "%.250s", error);
+		return 1;
+	}
+	if (adopt(&self)) {
+		audit(&self, "manager_restart", self.role.config->chain, 0, "carries on from the control page");
+	} else {
+		audit(&self, "run", self.role.config->chain, 0,
+			self.role.config->protect ? "protected" : "unprotected");
+		step(&self, &begin);
+	}
+	event_base_dispatch(self.events);
+	audit_close(&self.audit);
+	_exit(0);
+}

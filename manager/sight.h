@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the manager sees of a replica: the control page, and its thread in /proc. */
+#ifndef UNDERSTUDY_MANAGER_SIGHT_H
+#define UNDERSTUDY_MANAGER_SIGHT_H
+
+#include "loggers/page.h"
+#include "manager/watch.h"
+
+/* published: batches that the sequencer has published so far. */
+void sight_take(struct watch_sight *sight, const struct page_replica *replica, uint64_t published);
+
+#endif
