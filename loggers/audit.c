@@ -92,7 +92,7 @@ static void plain(char *out, size_t bytes, const char *text)
 	size_t i = 0;
 
 	for (; text[i] != 0 && i + 1 < bytes; i++)
-		out[i] = (unsigned char)text[i] < 32 || text[i] == '"' || text[i] == '\' ? '?' : text[i];
+		out[i] = (unsigned char)text[i] < 32 || text[i] == '"' || text[i] == '\\' ? '?' : text[i];
 	out[i] = 0;
 }
 

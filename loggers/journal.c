@@ -360,3 +360,10 @@ void journal_advance(struct journal_reader *reader)
 	reader->block_lines = 0;
 	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor, reader->position);
 }
+
+void journal_move_to(struct journal_reader *reader, uint64_t position)
+{
+	BUG_ON(position < reader->position);
+	reader->position = position;
+	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor, position);
+}

@@ -165,6 +165,9 @@ MUST_CHECK enum status journal_peek(struct journal_reader *reader, const void **
 	uint32_t *bytes);
 void journal_advance(struct journal_reader *reader);
 
+/* For a reader that only holds a place: lets go of all before the block boundary at position. */
+void journal_move_to(struct journal_reader *reader, uint64_t position);
+
 /* False if what was peeked may have been overwritten since: discard what was made of it. */
 bool journal_reader_valid(const struct journal_reader *reader);
 

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/logger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/batch.h"
+
+#define GROUP_BATCHES 64
+#define NOTE_BATCHES 1024
+
+enum status logger_attach(struct logger *logger)
+{
+	static const enum journal_gate folds = GATE_REQUIRED;
+	enum journal_gate gate = logger->kind == LOGGER_DETERMINANTS ? folds
+				 : logger->disk			     ? GATE_REQUIRED
+								     : GATE_OPTIONAL;
+	enum status status;
+
+	if (logger->kind == LOGGER_PROGRESS || (logger->kind == LOGGER_PACKETS && !logger->keeps)) {
+		if (logger->kind == LOGGER_PACKETS)
+			logger->counts->next_batch = NO_BATCH; /* it is not asked to keep anything */
+		return STATUS_OK;
+	}
+	status = journal_shm_open(&logger->base, &logger->role->place, BASE_JOURNAL_NAME);
+	if (status == STATUS_OK)
+		status = journal_attach(&logger->input, &logger->base, gate, 0, "logger", JOURNAL_FROM_TAIL);
+	logger->attached = status == STATUS_OK;
+	return status;
+}
+
+enum status logger_add_source(struct logger *logger, const char *name, uint32_t stage, uint32_t replica,
+	uint64_t incarnation)
+{
+	struct logger_source *source = NULL;
+	enum status status;
+
+	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++) {
+		if (logger->sources[i].state != 0 && logger->sources[i].incarnation == incarnation)
+			return STATUS_OK;
+		if (source == NULL && atomic_read_acquire(&logger->sources[i].state) == 0)
+			source = &logger->sources[i];
+	}
+	if (source == NULL)
+		return STATUS_FULL;
+	memset(source, 0, sizeof(*source));
+	status = journal_shm_open(&source->journal, &logger->role->place, name);
+	if (status != STATUS_OK)
+		return status;
+	status = journal_attach(&source->reader, &source->journal, GATE_OPTIONAL, 0, "logger",
+		JOURNAL_FROM_TAIL);
+	if (status != STATUS_OK) {
+		journal_shm_close(&source->journal);
+		return status;
+	}
+	source->stage = stage;
+	source->replica = replica;
+	source->incarnation = incarnation;
+	source->next_batch = source->noted_batch = source->journal.control->first_batch;
+	atomic_write_release(&source->state, 1u);
+	return STATUS_OK;
+}
+
+static void fold_discard(struct logger_fold *fold)
+{
+	fold->bytes = fold->parts = 0;
+	fold->complete = false;
+}
+
+static void source_drop(struct logger_source *source, bool detach)
+{
+	if (detach)
+		journal_detach(&source->reader);
+	journal_shm_close(&source->journal);
+	free(source->fold.images);
+	memset(&source->fold, 0, sizeof(source->fold));
+	atomic_write_release(&source->state, 0u);
+}
+
+/* One more block of a fold; blocks out of order discard it: the replica will fold again. */
+static void fold_take(struct logger_fold *fold, const struct fold_header *header)
+{
+	uint32_t bytes = header->bytes - (uint32_t)sizeof(*header);
+
+	if (header->part == 0)
+		fold_discard(fold);
+	if (header->part != fold->parts || fold->complete)
+		return;
+	if (fold->bytes + bytes > fold->capacity) {
+		uint32_t capacity = (fold->bytes + bytes) * 2;
+		uint8_t *grown = realloc(fold->images, capacity);
+
+		if (grown == NULL)
+			return;
+		fold->images = grown;
+		fold->capacity = capacity;
+	}
+	memcpy(fold->images + fold->bytes, header + 1, bytes);
+	fold->bytes += bytes;
+	fold->parts++;
+	fold->header = *header;
+	fold->complete = header->last != 0;
+}
+
+/* The watermark is at most min(durable, released), and only where the replicas' digests agree. */
+static bool fold_may_commit(const struct logger *logger, const struct logger_source *source)
+{
+	const struct page *page = logger->role->page;
+	const struct page_stage *stage = &page->stages[source->stage];
+	uint64_t batch = source->fold.header.batch_no;
+
+	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
+		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
+		return false;
+	if (logger->disk && atomic_read_acquire(&page->loggers[LOGGER_PACKETS].durable_batch) <= batch)
+		return false;
+	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
+		uint32_t state = atomic_read_acquire(&stage->replicas[r].state);
+
+		if ((state == REPLICA_RESTORING || state == REPLICA_READY) &&
+			atomic_read_acquire(&stage->replicas[r].compared_batch) <= batch)
+			return false;
+	}
+	return true;
+}
+
+static enum status fold_commit(struct logger *logger, struct logger_source *source)
+{
+	struct logger_fold *fold = &source->fold;
+	struct page *page = logger->role->page;
+	struct base_head head = {
+		.batch = fold->header.batch_no + 1,
+		.next_id = fold->header.next_id,
+		.state_digest = fold->header.state_digest,
+		.base_line = fold->header.base_line,
+	};
+	const uint8_t *at = fold->images;
+
+	while (at < fold->images + fold->bytes) {
+		const struct fold_image *image = (const struct fold_image *)at;
+		const uint8_t *key = at + sizeof(*image);
+
+		store_fold_image(logger->store, image, key, key + image->key_bytes);
+		at += fold_image_bytes(image->key_bytes, image->value_bytes);
+		head.images++;
+	}
+	if (store_fold_commit(logger->store, &head, logger->disk) != STATUS_OK)
+		return STATUS_IO;
+	fold_discard(fold);
+	page->base_next_id = head.next_id;
+	atomic_write_release(&page->base_batch, head.batch);
+	counter_add(&page->folds, 1);
+	if (head.base_line > logger->input.position)
+		journal_move_to(&logger->input, head.base_line);
+	return STATUS_OK;
+}
+
+static void count_determinants(struct logger *logger, const struct outcome_view *outcome)
+{
+	const struct outcome_extra *extra;
+	uint32_t offset = 0;
+
+	while ((extra = outcome_extra_next(outcome, &offset)) != NULL)
+		if (extra->type == EXTRA_DETERMINANT)
+			counter_add(&logger->counts->determinant_bytes, extra->bytes);
+}
+
+static void take_outcome(struct logger *logger, struct logger_source *source, const void *payload,
+	uint32_t bytes)
+{
+	struct outcome_view outcome;
+
+	if (outcome_open(&outcome, payload, bytes) != STATUS_OK)
+		return; /* the egress tells on that replica */
+	source->next_batch = outcome.header->batch_no + 1;
+	source->digest = outcome.header->digest;
+	if (logger->kind != LOGGER_DETERMINANTS || outcome.header->batch_no != logger->next_batch)
+		return;
+	if (logger->keeps) {
+		store_add(logger->store, outcome.header->batch_no, payload, outcome.header->bytes);
+		counter_add(&logger->counts->bytes, outcome.header->bytes);
+	}
+	count_determinants(logger, &outcome);
+	logger->next_batch++;
+}
+
+static uint32_t read_source(struct logger *logger, struct logger_source *source)
+{
+	const struct fold_header *fold;
+	const void *payload;
+	uint32_t bytes, work = 0;
+	enum status status = STATUS_OK;
+
+	while (work < GROUP_BATCHES &&
+		(status = journal_peek(&source->reader, &payload, &bytes)) == STATUS_OK) {
+		if (!block_is_fold(payload, bytes))
+			take_outcome(logger, source, payload, bytes);
+		else if (logger->kind == LOGGER_DETERMINANTS && fold_open(&fold, payload, bytes) == STATUS_OK)
+			fold_take(&source->fold, fold);
+		journal_advance(&source->reader);
+		work++;
+	}
+	if (status == STATUS_DETACHED || status == STATUS_CORRUPT) {
+		/* Fell behind: carries on at the oldest block, with a gap. */
+		journal_detach(&source->reader);
+		fold_discard(&source->fold);
+		counter_add(&logger->counts->gaps, 1);
+		if (status == STATUS_CORRUPT || journal_attach(&source->reader, &source->journal, GATE_OPTIONAL,
+							0, "logger", JOURNAL_FROM_TAIL) != STATUS_OK)
+			source_drop(source, false);
+	} else if (status == STATUS_SEALED && !source->fold.complete) {
+		source_drop(source, true);
+	}
+	return work;
+}
+
+/* A gap in outcomes that nobody has any more: goes on after it. */
+static void skip_gap(struct logger *logger)
+{
+	uint64_t lowest = NO_BATCH;
+
+	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++)
+		if (logger->sources[i].state == 2 && logger->sources[i].next_batch < lowest)
+			lowest = logger->sources[i].next_batch;
+	if (lowest != NO_BATCH && lowest > logger->next_batch)
+		logger->next_batch = lowest;
+}
+
+static uint32_t work_sources(struct logger *logger, enum status *status)
+{
+	uint64_t lowest = NO_BATCH;
+	uint32_t work = 0;
+
+	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX && *status == STATUS_OK; i++) {
+		struct logger_source *source = &logger->sources[i];
+
+		if (atomic_read_acquire(&source->state) == 1)
+			atomic_write_release(&source->state, 2u);
+		if (source->state != 2)
+			continue;
+		work += read_source(logger, source);
+		if (source->state != 2)
+			continue;
+		if (source->fold.complete && fold_may_commit(logger, source)) {
+			*status = fold_commit(logger, source);
+			work++;
+		}
+		if (source->next_batch < lowest)
+			lowest = source->next_batch;
+		if (logger->kind == LOGGER_PROGRESS && source->next_batch >= source->noted_batch + NOTE_BATCHES) {
+			uint64_t note[2] = {source->next_batch, source->digest};
+
+			*status = store_note(logger->store, source->journal.control->name, note, sizeof(note));
+			source->noted_batch = source->next_batch;
+			counter_add(&logger->counts->bytes, sizeof(note));
+		}
+	}
+	if (logger->kind == LOGGER_PROGRESS && lowest != NO_BATCH)
+		logger->next_batch = lowest;
+	if (logger->kind == LOGGER_DETERMINANTS)
+		skip_gap(logger);
+	return work;
+}
+
+static uint32_t work_packets(struct logger *logger, enum status *status)
+{
+	const void *payload;
+	uint32_t bytes, work = 0;
+	enum status read = STATUS_OK;
+
+	if (!logger->attached)
+		return 0;
+	while (work < GROUP_BATCHES && (read = journal_peek(&logger->input, &payload, &bytes)) == STATUS_OK) {
+		const struct batch_header *batch = payload;
+
+		if (bytes < sizeof(*batch) || batch->magic != BATCH_MAGIC || batch->bytes > bytes)
+			break;
+		if (batch->batch_no != logger->next_batch)
+			counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
+		store_add(logger->store, batch->batch_no, payload, batch->bytes);
+		counter_add(&logger->counts->bytes, batch->bytes);
+		logger->next_batch = batch->batch_no + 1;
+		if (!journal_reader_valid(&logger->input))
+			break;
+		journal_advance(&logger->input);
+		work++;
+	}
+	if (read == STATUS_DETACHED) {
+		journal_detach(&logger->input);
+		logger->attached = journal_attach(&logger->input, &logger->base, GATE_OPTIONAL, 0, "logger",
+					   JOURNAL_FROM_TAIL) == STATUS_OK;
+	}
+	(void)status;
+	return work;
+}
+
+uint32_t logger_work(struct logger *logger, enum status *status)
+{
+	const struct page *page = logger->role->page;
+	uint64_t below, trimmed;
+	uint32_t work;
+
+	*status = STATUS_OK;
+	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status) : work_sources(logger, status);
+	if (*status == STATUS_OK)
+		*status = store_write(logger->store);
+	if (*status == STATUS_OK && logger->disk && work > 0)
+		*status = store_sync(logger->store);
+	if (*status != STATUS_OK)
+		return 0; /* nothing is acknowledged after a failed write */
+	if (logger->kind == LOGGER_PACKETS && !logger->keeps)
+		return 0;
+	if (logger->disk)
+		atomic_write_release(&logger->counts->durable_batch, logger->next_batch);
+	atomic_write_release(&logger->counts->next_batch, logger->next_batch);
+	below = atomic_read_acquire(&page->base_batch);
+	trimmed = store_trim(logger->store, logger->role->config->retention_bytes, below);
+	if (trimmed > 0)
+		atomic_write_release(&logger->counts->trimmed_batch, trimmed);
+	return work;
+}

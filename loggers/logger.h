@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The three loggers (FTvNF section 3), one agent each: the packet logger keeps base batches; the
+ * determinant and progress logger keeps outcomes with their determinants, and commits the base values
+ * (DESIGN section 7); the slaves' progress logger keeps how far each slave is, and its digests.
+ */
+#ifndef UNDERSTUDY_LOGGERS_LOGGER_H
+#define UNDERSTUDY_LOGGERS_LOGGER_H
+
+#include "loggers/role.h"
+#include "loggers/store_rocksdb.h"
+
+#define LOGGER_SOURCES_MAX (REPLICAS_MAX * 4)
+
+/* A fold that is being received from one replica, and waits until it may be committed. */
+struct logger_fold {
+	uint8_t *images;
+	uint32_t bytes, capacity;
+	uint32_t parts;
+	bool complete;
+	struct fold_header header; /* of its last block */
+};
+
+/* An outcome journal that is read. */
+struct logger_source {
+	struct journal journal;
+	struct journal_reader reader;
+	uint32_t stage, replica;
+	uint64_t incarnation;
+	uint32_t state; /* 0 free, 1 handed over by the control thread, 2 read */
+	uint64_t next_batch, digest;
+	uint64_t noted_batch;
+	struct logger_fold fold;
+};
+
+struct logger {
+	enum logger_role kind;
+	struct role *role;
+	struct store *store;
+	struct page_logger *counts;
+	struct journal base;
+	struct journal_reader input; /* packets: what is logged; determinants: holds the fold watermark */
+	bool attached;
+	bool disk;
+	bool keeps; /* batches go to the store: retention, or disk */
+	uint64_t next_batch;
+	uint64_t unsynced;
+	struct logger_source sources[LOGGER_SOURCES_MAX];
+};
+
+/* After the base journal exists. Errors: those of journal_attach. */
+MUST_CHECK enum status logger_attach(struct logger *logger);
+
+/* Control thread: reads a replica's outcomes from now on. Errors: FULL, those of the journal. */
+MUST_CHECK enum status logger_add_source(struct logger *logger, const char *name, uint32_t stage,
+	uint32_t replica, uint64_t incarnation);
+
+/* Some work; returns how much. Errors, in *status: IO (nothing may be acknowledged any more). */
+uint32_t logger_work(struct logger *logger, enum status *status);
+
+#endif

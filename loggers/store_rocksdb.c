@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loggers/store_rocksdb.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/bytes.h"
+
+#define SEGMENTS_MAX 64
+#define CHUNK_BYTES (60u * 1024)
+#define CONFIG_ERROR_LINE 512
+
+struct segment {
+	rocksdb_column_family_handle_t *family;
+	uint64_t bytes, last_number;
+};
+
+struct store {
+	rocksdb_t *db;
+	rocksdb_options_t *options;
+	rocksdb_readoptions_t *read;
+	rocksdb_writeoptions_t *write;
+	rocksdb_writebatch_t *batch, *fold;
+	rocksdb_column_family_handle_t *facts, *base;
+	struct segment segments[SEGMENTS_MAX]; /* oldest first; the last is written to */
+	uint32_t segments_count;
+	uint64_t segments_made, segment_bytes;
+	pthread_mutex_t lock; /* segments: the writer changes them, servers read */
+};
+
+/* A RocksDB error becomes a line; the text is freed. */
+static bool failed(char *problem, const char *what)
+{
+	if (problem == NULL)
+		return false;
+	fprintf(stderr, "understudy: log store: %s: %s\n", what, problem);
+	rocksdb_free(problem);
+	return true;
+}
+
+static enum status add_segment(struct store *store)
+{
+	char name[32], *problem = NULL;
+	struct segment segment = {0};
+
+	if (store->segments_count == SEGMENTS_MAX)
+		return STATUS_FULL;
+	snprintf(name, sizeof(name), "segment-%llu", (unsigned long long)++store->segments_made);
+	segment.family = rocksdb_create_column_family(store->db, store->options, name, &problem);
+	if (failed(problem, "new segment"))
+		return STATUS_IO;
+	pthread_mutex_lock(&store->lock);
+	store->segments[store->segments_count++] = segment;
+	pthread_mutex_unlock(&store->lock);
+	return STATUS_OK;
+}
+
+/* A directory with files that no RocksDB wrote is somebody else's. */
+static bool dir_is_foreign(const char *dir)
+{
+	DIR *opened = opendir(dir);
+	struct dirent *entry;
+	bool empty = true, database = false;
+
+	if (opened == NULL)
+		return false;
+	while ((entry = readdir(opened)) != NULL) {
+		empty &= entry->d_name[0] == '.';
+		database |= strcmp(entry->d_name, "CURRENT") == 0;
+	}
+	closedir(opened);
+	return !empty && !database;
+}
+
+static enum status open_families(struct store *store, const char *dir, char *error)
+{
+	char *problem = NULL, **names;
+	size_t count = 0;
+	const char *fallback[] = {"default"};
+	rocksdb_column_family_handle_t **handles;
+	const rocksdb_options_t **options;
+
+	names = rocksdb_list_column_families(store->options, dir, &count, &problem);
+	rocksdb_free(problem);
+	problem = NULL;
+	if (names == NULL || count == 0)
+		count = 0;
+	handles = calloc(count + 1, sizeof(*handles));
+	options = calloc(count + 1, sizeof(*options));
+	for (size_t i = 0; i <= count; i++)
+		options[i] = store->options;
+	store->db = rocksdb_open_column_families(store->options, dir, count > 0 ? (int)count : 1,
+		count > 0 ? (const char *const *)names : fallback, options, handles, &problem);
+	if (problem != NULL) {
+		snprintf(error, CONFIG_ERROR_LINE, "%.150s: the log cannot be opened: %.200s", dir, problem);
+		rocksdb_free(problem);
+	} else {
+		store->facts = handles[0];
+		for (size_t i = 1; i < count; i++) {
+			rocksdb_drop_column_family(store->db, handles[i], &problem);
+			(void)failed(problem, "drop a former run's segment");
+			problem = NULL;
+			rocksdb_column_family_handle_destroy(handles[i]);
+		}
+	}
+	if (names != NULL)
+		rocksdb_list_column_families_destroy(names, count);
+	free(handles);
+	free(options);
+	return store->db == NULL ? STATUS_IO : STATUS_OK;
+}
+
+/* The chain's name in the store: another one's log is not to be dropped. */
+static enum status claim_for(struct store *store, const char *dir, const char *chain, char *error)
+{
+	char *problem = NULL, *found;
+	size_t bytes = 0;
+	bool other;
+
+	found = rocksdb_get_cf(store->db, store->read, store->facts, "chain", 5, &bytes, &problem);
+	if (failed(problem, "read"))
+		return STATUS_IO;
+	other = found != NULL && (bytes != strlen(chain) || memcmp(found, chain, bytes) != 0);
+	if (other)
+		snprintf(error, CONFIG_ERROR_LINE, "%.150s: this is the log of chain '%.*s': give chain '%s' "
+			"another 'loggers: dir'", dir, (int)bytes, found, chain);
+	rocksdb_free(found);
+	return other ? STATUS_INVALID : store_note(store, "chain", chain, (uint32_t)strlen(chain));
+}
+
+static void make_options(struct store *store)
+{
+	store->options = rocksdb_options_create();
+	rocksdb_options_set_create_if_missing(store->options, 1);
+	rocksdb_options_set_paranoid_checks(store->options, 1);
+	rocksdb_options_set_wal_recovery_mode(store->options, rocksdb_point_in_time_recovery);
+	rocksdb_options_set_max_total_wal_size(store->options, 64u << 20);
+	rocksdb_options_set_write_buffer_size(store->options, 16u << 20);
+	rocksdb_options_set_keep_log_file_num(store->options, 2);
+	store->read = rocksdb_readoptions_create();
+	store->write = rocksdb_writeoptions_create();
+	store->batch = rocksdb_writebatch_create();
+	store->fold = rocksdb_writebatch_create();
+	pthread_mutex_init(&store->lock, NULL);
+}
+
+enum status store_open(struct store **result, const char *dir, const char *chain, uint64_t segment_bytes,
+	char *error)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	char *problem = NULL;
+	enum status status;
+
+	if (store == NULL)
+		return STATUS_NO_MEMORY;
+	if (dir_is_foreign(dir)) {
+		snprintf(error, CONFIG_ERROR_LINE, "%.150s: has files that are no log of ours: give an empty "
+			"'loggers: dir'", dir);
+		free(store);
+		return STATUS_INVALID;
+	}
+	make_options(store);
+	store->segment_bytes = segment_bytes;
+	status = open_families(store, dir, error);
+	if (status == STATUS_OK)
+		status = claim_for(store, dir, chain, error);
+	if (status == STATUS_OK) {
+		store->base = rocksdb_create_column_family(store->db, store->options, "base", &problem);
+		status = failed(problem, "base values") ? STATUS_IO : add_segment(store);
+	}
+	if (status != STATUS_OK) {
+		store_close(store);
+		return status;
+	}
+	*result = store;
+	return STATUS_OK;
+}
+
+void store_close(struct store *store)
+{
+	for (uint32_t i = 0; i < store->segments_count; i++)
+		rocksdb_column_family_handle_destroy(store->segments[i].family);
+	if (store->base != NULL)
+		rocksdb_column_family_handle_destroy(store->base);
+	if (store->facts != NULL)
+		rocksdb_column_family_handle_destroy(store->facts);
+	if (store->db != NULL)
+		rocksdb_close(store->db);
+	rocksdb_writebatch_destroy(store->batch);
+	rocksdb_writebatch_destroy(store->fold);
+	rocksdb_writeoptions_destroy(store->write);
+	rocksdb_readoptions_destroy(store->read);
+	rocksdb_options_destroy(store->options);
+	pthread_mutex_destroy(&store->lock);
+	free(store);
+}
+
+void store_add(struct store *store, uint64_t number, const void *bytes, uint32_t count)
+{
+	struct segment *segment = &store->segments[store->segments_count - 1];
+	char key[8];
+
+	store_be64(key, number);
+	rocksdb_writebatch_put_cf(store->batch, segment->family, key, sizeof(key), bytes, count);
+	segment->bytes += count;
+	segment->last_number = number;
+}
+
+enum status store_write(struct store *store)
+{
+	char *problem = NULL;
+
+	if (rocksdb_writebatch_count(store->batch) == 0)
+		return STATUS_OK;
+	rocksdb_write(store->db, store->write, store->batch, &problem);
+	rocksdb_writebatch_clear(store->batch);
+	if (failed(problem, "write"))
+		return STATUS_IO;
+	if (store->segments[store->segments_count - 1].bytes < store->segment_bytes)
+		return STATUS_OK;
+	return add_segment(store);
+}
+
+enum status store_sync(struct store *store)
+{
+	char *problem = NULL;
+
+	rocksdb_flush_wal(store->db, 1, &problem);
+	return failed(problem, "sync") ? STATUS_IO : STATUS_OK;
+}
+
+uint64_t store_bytes(const struct store *store)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < store->segments_count; i++)
+		bytes += store->segments[i].bytes;
+	return bytes;
+}
+
+uint64_t store_trim(struct store *store, uint64_t keep_bytes, uint64_t below)
+{
+	uint64_t trimmed = 0;
+
+	while (store->segments_count > 1 && store_bytes(store) > keep_bytes &&
+		store->segments[0].last_number < below) {
+		struct segment oldest = store->segments[0];
+		char *problem = NULL;
+
+		pthread_mutex_lock(&store->lock);
+		memmove(store->segments, store->segments + 1,
+			--store->segments_count * sizeof(store->segments[0]));
+		rocksdb_drop_column_family(store->db, oldest.family, &problem);
+		rocksdb_column_family_handle_destroy(oldest.family);
+		pthread_mutex_unlock(&store->lock);
+		if (failed(problem, "trim"))
+			break;
+		trimmed = oldest.last_number + 1;
+	}
+	return trimmed;
+}
+
+void store_fold_image(struct store *store, const struct fold_image *image, const uint8_t *key,
+	const uint8_t *value)
+{
+	char id[1 + KEY_BYTES_MAX];
+	uint32_t bytes = fold_image_bytes(image->key_bytes, image->value_bytes);
+
+	id[0] = (char)image->table;
+	memcpy(id + 1, key, image->key_bytes);
+	(void)value;
+	if (image->flags & IMAGE_TOMBSTONE)
+		rocksdb_writebatch_delete_cf(store->fold, store->base, id, 1u + image->key_bytes);
+	else
+		rocksdb_writebatch_put_cf(store->fold, store->base, id, 1u + image->key_bytes,
+			(const char *)image, bytes);
+}
+
+enum status store_fold_commit(struct store *store, const struct base_head *head, bool sync)
+{
+	char *problem = NULL;
+
+	rocksdb_writebatch_put_cf(store->fold, store->facts, "base", 4, (const char *)head, sizeof(*head));
+	rocksdb_write(store->db, store->write, store->fold, &problem);
+	rocksdb_writebatch_clear(store->fold);
+	if (failed(problem, "fold"))
+		return STATUS_IO;
+	return sync ? store_sync(store) : STATUS_OK;
+}
+
+enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count)
+{
+	char *problem = NULL;
+
+	rocksdb_put_cf(store->db, store->write, store->facts, name, strlen(name), bytes, count, &problem);
+	return failed(problem, "write") ? STATUS_IO : STATUS_OK;
+}
+
+/* Images gathered into chunks. */
+static bool visit_images(rocksdb_iterator_t *iterator, store_visit visit, void *context)
+{
+	char chunk[CHUNK_BYTES];
+	uint32_t used = 0;
+
+	for (rocksdb_iter_seek_to_first(iterator); rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+		size_t bytes;
+		const char *image = rocksdb_iter_value(iterator, &bytes);
+
+		if (used + bytes > sizeof(chunk)) {
+			if (!visit(context, chunk, used))
+				return false;
+			used = 0;
+		}
+		memcpy(chunk + used, image, bytes);
+		used += (uint32_t)bytes;
+	}
+	return used == 0 || visit(context, chunk, used);
+}
+
+enum status store_read_base(struct store *store, store_visit visit, void *context)
+{
+	const rocksdb_snapshot_t *snapshot = rocksdb_create_snapshot(store->db);
+	rocksdb_readoptions_t *read = rocksdb_readoptions_create();
+	rocksdb_iterator_t *iterator;
+	char *problem = NULL, *head;
+	size_t bytes = 0;
+	enum status status = STATUS_OK;
+
+	rocksdb_readoptions_set_snapshot(read, snapshot);
+	head = rocksdb_get_cf(store->db, read, store->facts, "base", 4, &bytes, &problem);
+	iterator = rocksdb_create_iterator_cf(store->db, read, store->base);
+	if (failed(problem, "read base values") || bytes != sizeof(struct base_head))
+		status = STATUS_NOT_FOUND;
+	else if (!visit(context, head, (uint32_t)bytes) || !visit_images(iterator, visit, context))
+		status = STATUS_IO;
+	rocksdb_free(head);
+	rocksdb_iter_destroy(iterator);
+	rocksdb_readoptions_destroy(read);
+	rocksdb_release_snapshot(store->db, snapshot);
+	return status;
+}
+
+enum status store_read_batches(struct store *store, uint64_t first, uint32_t count, store_visit visit,
+	void *context)
+{
+	uint32_t left = count == 0 ? UINT32_MAX : count;
+	enum status status = STATUS_OK;
+	char key[8];
+
+	store_be64(key, first);
+	pthread_mutex_lock(&store->lock);
+	for (uint32_t i = 0; i < store->segments_count && left > 0 && status == STATUS_OK; i++) {
+		rocksdb_iterator_t *iterator =
+			rocksdb_create_iterator_cf(store->db, store->read, store->segments[i].family);
+
+		for (rocksdb_iter_seek(iterator, key, sizeof(key));
+			rocksdb_iter_valid(iterator) && left > 0; rocksdb_iter_next(iterator), left--) {
+			size_t bytes;
+			const char *value = rocksdb_iter_value(iterator, &bytes);
+
+			if (!visit(context, value, (uint32_t)bytes)) {
+				status = STATUS_IO;
+				break;
+			}
+		}
+		rocksdb_iter_destroy(iterator);
+	}
+	pthread_mutex_unlock(&store->lock);
+	return status;
+}
