@@ -245,7 +245,7 @@ static bool take_variant(struct reader *reader, yaml_node_t *node, const char *k
 
 static bool take_slaves(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
-	uint64_t slaves;
+	uint64_t slaves = 0;
 
 	if (!take_number(reader, node, key, 0, REPLICAS_MAX - 1, &slaves))
 		return false;
@@ -255,7 +255,7 @@ static bool take_slaves(struct reader *reader, yaml_node_t *node, const char *ke
 
 static bool take_homes(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
-	uint64_t homes;
+	uint64_t homes = 0;
 
 	if (!take_number(reader, node, key, 1, HOMES_MAX, &homes))
 		return false;
@@ -363,7 +363,7 @@ static bool take_seed(struct reader *reader, yaml_node_t *node, const char *key,
 
 static bool take_hang(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
-	uint64_t hang_ms;
+	uint64_t hang_ms = 0;
 
 	if (!take_number(reader, node, key, 5, 60000, &hang_ms))
 		return false;

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * run: the supervisor. It parents every role process, restarts only the manager by itself, and starts
+ * the others as the manager orders. When it is killed its children die with it (PR_SET_PDEATHSIG),
+ * and the next run removes what it left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "core/fault_spec.h"
+#include "loggers/control.h"
+#include "loggers/idle.h"
+#include "loggers/logger_role.h"
+#include "report.h"
+#include "vnf/stage.h"
+
+#define CHILDREN_MAX 64
+#define PROGRESS_MS 200
+#define STOP_NS 10000000000ull
+#define MANAGER_RESTARTS_MAX 16
+#define CHILD_SUPERVISOR_FD 3
+
+struct child {
+	pid_t pid; /* 0: free */
+	enum role_kind role;
+	uint32_t stage, number;
+	uint64_t incarnation;
+};
+
+struct supervisor {
+	const struct options *options;
+	struct config *config;
+	struct page *page;
+	struct shm_place place;
+	struct report report;
+	struct child children[CHILDREN_MAX];
+	int lock_fd, signal_fd, manager_fd;
+	uint32_t manager_restarts;
+	bool done;
+	bool terminal;
+};
+
+static int fail(const char *error)
+{
+	fprintf(stderr, "understudy: %s\n", error);
+	return 1;
+}
+
+/* CPU time of an ended process goes to its role's line of the report. */
+static void account_cpu(struct supervisor *self, const struct child *child, const struct rusage *usage)
+{
+	char name[NAME_BYTES];
+	uint32_t i = 0;
+
+	if (child->role == ROLE_REPLICA)
+		snprintf(name, sizeof(name), "%.32s/%u", self->config->stages[child->stage].name, child->number);
+	else if (child->role == ROLE_LOGGER)
+		snprintf(name, sizeof(name), "logger/%s", logger_names[child->number]);
+	else
+		snprintf(name, sizeof(name), "%s", child->role == ROLE_SEQUENCER ? "sequencer" : "manager");
+	while (i < self->report.roles_count && strcmp(self->report.roles[i].name, name) != 0)
+		i++;
+	if (i == REPORT_ROLES_MAX)
+		return;
+	if (i == self->report.roles_count)
+		snprintf(self->report.roles[self->report.roles_count++].name, NAME_BYTES, "%s", name);
+	self->report.roles[i].cpu_ns +=
+		(uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000ull +
+		(uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000ull;
+}
+
+/* In the child: becomes the role. supervisor_fd is kept for the manager alone. */
+static void become(const struct supervisor *self, const struct child *child, int supervisor_fd)
+{
+	static const char *const words[] = {"", "sequencer", "vnf", "logger", "manager", ""};
+	const struct role_options *options = &self->options->role;
+	char stage[16], number[16], incarnation[24];
+	const char *arguments[24];
+	uint32_t count = 0;
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	snprintf(stage, sizeof(stage), "%u", child->stage);
+	snprintf(number, sizeof(number), "%u", child->number);
+	snprintf(incarnation, sizeof(incarnation), "%llu", (unsigned long long)child->incarnation);
+	arguments[count++] = "understudy";
+	arguments[count++] = words[child->role];
+	arguments[count++] = "--config";
+	arguments[count++] = self->config->path;
+	arguments[count++] = "--run-dir";
+	arguments[count++] = options->run_dir;
+	arguments[count++] = "--stage";
+	arguments[count++] = stage;
+	arguments[count++] = "--number";
+	arguments[count++] = number;
+	arguments[count++] = "--incarnation";
+	arguments[count++] = incarnation;
+	if (options->input != NULL) {
+		arguments[count++] = "--input";
+		arguments[count++] = options->input;
+	}
+	if (options->output != NULL) {
+		arguments[count++] = "--output";
+		arguments[count++] = options->output;
+	}
+	if (options->unprotected)
+		arguments[count++] = "--unprotected";
+	if (supervisor_fd >= 0) {
+		arguments[count++] = "--supervisor-fd";
+		arguments[count++] = "3";
+		if (supervisor_fd != CHILD_SUPERVISOR_FD)
+			dup2(supervisor_fd, CHILD_SUPERVISOR_FD);
+		else
+			fcntl(supervisor_fd, F_SETFD, 0);
+	}
+	arguments[count] = NULL;
+	execv("/proc/self/exe", (char *const *)arguments);
+	_exit(127);
+}
+
+static pid_t spawn(struct supervisor *self, const struct child *wanted, int supervisor_fd)
+{
+	pid_t supervisor = getpid();
+
+	for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *child = &self->children[i];
+
+		if (child->pid != 0)
+			continue;
+		*child = *wanted;
+		child->pid = fork();
+		if (child->pid == 0) {
+			if (getppid() != supervisor)
+				_exit(1);
+			become(self, wanted, supervisor_fd);
+		}
+		if (child->pid < 0)
+			child->pid = 0;
+		return child->pid;
+	}
+	return 0;
+}
+
+static bool start_manager(struct supervisor *self)
+{
+	struct child manager = {.role = ROLE_MANAGER, .incarnation = self->manager_restarts};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
+	if (self->manager_fd >= 0)
+		close(self->manager_fd);
+	self->manager_fd = pair[0];
+	spawn(self, &manager, pair[1]);
+	close(pair[1]);
+	return true;
+}
+
+static void on_manager(struct supervisor *self)
+{
+	struct message message;
+	struct child child;
+
+	if (message_receive(self->manager_fd, &message) != STATUS_OK) {
+		close(self->manager_fd);
+		self->manager_fd = -1; /* its end is told by SIGCHLD */
+		return;
+	}
+	child = (struct child){.role = message.role, .stage = message.stage, .number = message.number,
+		.incarnation = message.incarnation};
+	if (message.type == MESSAGE_START)
+		spawn(self, &child, -1);
+	if (message.type == MESSAGE_KILL)
+		for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+			if (self->children[i].pid != 0 && self->children[i].role == message.role &&
+				self->children[i].incarnation == message.incarnation)
+				kill(self->children[i].pid, SIGKILL);
+	if (message.type == MESSAGE_DONE)
+		self->done = true;
+}
+
+static void on_exit_of(struct supervisor *self, struct child *child, int status, const struct rusage *usage)
+{
+	struct message message = {.type = MESSAGE_EXITED, .role = child->role, .stage = child->stage,
+		.number = child->number, .incarnation = child->incarnation, .value = (uint32_t)status};
+
+	account_cpu(self, child, usage);
+	if (child->role == ROLE_MANAGER) {
+		if (!self->done && !self->page->stop && self->page->failed != 2 &&
+			++self->manager_restarts <= MANAGER_RESTARTS_MAX)
+			(void)start_manager(self);
+		else
+			self->done = true;
+	} else if (self->manager_fd >= 0) {
+		(void)!message_send(self->manager_fd, &message);
+	}
+	child->pid = 0;
+}
+
+static uint32_t reap(struct supervisor *self)
+{
+	struct rusage usage;
+	uint32_t left = 0;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
+		for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+			if (self->children[i].pid == pid)
+				on_exit_of(self, &self->children[i], status, &usage);
+	for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+		left += self->children[i].pid != 0;
+	return left;
+}
+
+static void show_progress(const struct supervisor *self)
+{
+	const struct page *page = self->page;
+
+	if (!self->terminal)
+		return;
+	fprintf(stderr, "\r%llu packets in, %llu out, %u failovers   ",
+		(unsigned long long)page->ingress.packets, (unsigned long long)page->egress.released,
+		page->failovers_count);
+	fflush(stderr);
+}
+
+static void supervise(struct supervisor *self)
+{
+	struct signalfd_siginfo info;
+
+	while (!self->done && atomic_read_acquire(&self->page->failed) != 2) {
+		struct pollfd fds[2] = {{.fd = self->signal_fd, .events = POLLIN},
+			{.fd = self->manager_fd, .events = POLLIN}};
+
+		if (poll(fds, 2, PROGRESS_MS) <= 0) {
+			show_progress(self);
+			continue;
+		}
+		if (fds[1].revents != 0)
+			on_manager(self);
+		if ((fds[0].revents & POLLIN) && read(self->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo == SIGCHLD)
+				(void)reap(self);
+			else
+				atomic_write_release(&self->page->stop, 1u);
+		}
+	}
+	show_progress(self);
+	if (self->terminal)
+		fprintf(stderr, "\n");
+}
+
+/* All roles see the page's stop word; who does not go in time is killed. */
+static void stop_children(struct supervisor *self)
+{
+	uint64_t until_ns = mono_ns() + STOP_NS;
+	bool killed = false;
+
+	self->done = true;
+	atomic_write_release(&self->page->stop, 1u);
+	if (self->manager_fd >= 0)
+		close(self->manager_fd);
+	self->manager_fd = -1;
+	while (reap(self) > 0) {
+		usleep(2000);
+		if (killed || mono_ns() < until_ns)
+			continue;
+		for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+			if (self->children[i].pid != 0)
+				kill(self->children[i].pid, SIGKILL);
+		killed = true;
+	}
+}
+
+static bool take_lock(struct supervisor *self, char *error)
+{
+	const char *dir = self->options->role.run_dir;
+	char path[PATH_BYTES + 16];
+
+	if (strlen(dir) > 80) {
+		snprintf(error, CONFIG_ERROR_BYTES, "--run-dir is longer than 80 characters: its sockets would not fit");
+		return false;
+	}
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be made: %s: give another --run-dir", dir,
+			strerror(errno));
+		return false;
+	}
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	self->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (self->lock_fd < 0 || flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: %s", dir, self->lock_fd < 0 ? strerror(errno)
+			: "another chain runs here: give another --run-dir");
+		return false;
+	}
+	return true;
+}
+
+static void remove_files(struct supervisor *self)
+{
+	static const char *const names[] = {"manager.sock", "logger-packets.sock", "logger-determinants.sock",
+		"logger-progress.sock", "config"};
+	char path[PATH_BYTES + 32];
+
+	shm_place_remove(&self->place);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", self->options->role.run_dir, names[i]);
+		unlink(path);
+	}
+}
+
+/* The page, with the faults in it before anything starts. */
+static bool make_page(struct supervisor *self, char *error)
+{
+	void *memory;
+	enum status status;
+
+	mkdir(self->place.dir, 0700);
+	if (self->place.huge_dir[0] != 0)
+		mkdir(self->place.huge_dir, 0700);
+	status = shm_page_create(&memory, &self->place, PAGE_NAME, sizeof(*self->page));
+	if (status != STATUS_OK) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: shared memory: %s", self->place.dir, status_text(status));
+		return false;
+	}
+	self->page = memory;
+	self->page->started_ns = mono_ns();
+	self->page->egress.mismatch_batch = NO_BATCH;
+	for (uint32_t i = 0; i < self->options->faults_count; i++) {
+		struct fault_spec spec;
+		uint32_t stage = 0;
+
+		if (fault_spec_parse(&spec, self->options->faults[i]) != STATUS_OK) {
+			snprintf(error, CONFIG_ERROR_BYTES, "--fault '%.100s': use kill|stop STAGE/master|slave "
+				"[@packet=K|@time=S]", self->options->faults[i]);
+			return false;
+		}
+		while (stage < self->config->stages_count &&
+			strcmp(self->config->stages[stage].name, spec.stage) != 0)
+			stage++;
+		if (stage == self->config->stages_count) {
+			snprintf(error, CONFIG_ERROR_BYTES, "--fault '%.100s': the chain has no stage '%s'",
+				self->options->faults[i], spec.stage);
+			return false;
+		}
+		self->page->faults[self->page->faults_count++] = (struct page_fault){
+			.state = FAULT_ARMED,
+			.action = spec.stop ? FAULT_STOP : FAULT_KILL,
+			.target = spec.slave ? TARGET_SLAVE : TARGET_MASTER,
+			.stage = stage,
+			.at_packet = spec.at_packet,
+			.at_time_ns = spec.at_time_ns,
+		};
+	}
+	self->page->magic = PAGE_MAGIC;
+	return true;
+}
+
+static bool note_config(const struct supervisor *self)
+{
+	char path[PATH_BYTES + 16], *absolute = realpath(self->config->path, NULL);
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/config", self->options->role.run_dir);
+	file = fopen(path, "we");
+	if (file == NULL || absolute == NULL)
+		return false;
+	fprintf(file, "%s\n", absolute);
+	free(absolute);
+	return fclose(file) == 0;
+}
+
+/* What can be known to be wrong before anything is started. */
+static bool prepare(struct supervisor *self, char *error)
+{
+	struct replica *replica = calloc(1, sizeof(*replica));
+	enum status status;
+
+	if (replica == NULL)
+		return false;
+	status = role_config(&self->config, &self->options->role, error);
+	if (status == STATUS_OK)
+		status = stage_open(replica, self->config, 0, false, 0, error);
+	if (status == STATUS_OK)
+		replica_close(replica);
+	free(replica);
+	if (status != STATUS_OK)
+		return false;
+	if (self->config->ports_count < 2 && !self->options->role.output) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: one port only: add a second one, or give --output",
+			self->config->path);
+		return false;
+	}
+	if (!take_lock(self, error))
+		return false;
+	role_place(&self->place, self->options->role.run_dir, self->config->hugepages);
+	if (self->config->hugepages == HUGEPAGES_YES && self->place.huge_dir[0] == 0) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: 'hugepages: yes', but no 2 MiB hugepage is free on a "
+			"hugetlbfs mount: reserve some (vm.nr_hugepages), or use 'auto'", self->config->path);
+		return false;
+	}
+	remove_files(self);
+	if (self->config->protect && logger_dir_prepare(self->config, error) != STATUS_OK)
+		return false;
+	return make_page(self, error) && note_config(self);
+}
+
+static bool open_signals(struct supervisor *self)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	self->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return self->signal_fd >= 0;
+}
+
+/* The first thing that makes the run a failure, or NULL. */
+static const char *judge(struct supervisor *self, char *error)
+{
+	uint64_t lost, duplicated, reordered;
+
+	if (atomic_read_acquire(&self->page->failed) == 2)
+		return self->page->error;
+	for (uint32_t i = 0; i < self->page->faults_count; i++)
+		if (self->page->faults[i].state == FAULT_ARMED && self->page->ingress.ended) {
+			snprintf(error, CONFIG_ERROR_BYTES, "fault %u was never reached: %llu packets were "
+				"admitted", i + 1, (unsigned long long)self->page->ingress.packets);
+			return error;
+		}
+	if (!self->page->ingress.ended)
+		return NULL; /* interrupted: there is nothing to compare with */
+	if (reference_judge(self->config, &self->report.verdict, error) != STATUS_OK)
+		return error;
+	if (report_judgement(&self->report, &lost, &duplicated, &reordered) &&
+		lost + duplicated + reordered + self->report.verdict.unexpected > 0) {
+		snprintf(error, CONFIG_ERROR_BYTES, "the output differs from an uninterrupted run's");
+		return error;
+	}
+	return NULL;
+}
+
+int command_run(const struct options *options)
+{
+	static struct supervisor self;
+	struct options own = *options;
+	char error[CONFIG_ERROR_BYTES] = "out of memory", verdict[CONFIG_ERROR_BYTES] = "";
+
+	if (options->words_count != 1)
+		return fail("run needs one CHAIN.yaml");
+	own.role.config_path = options->words[0];
+	self.options = &own;
+	self.lock_fd = self.manager_fd = -1;
+	self.terminal = isatty(STDERR_FILENO);
+	if (!prepare(&self, error)) {
+		if (self.place.dir[0] != 0)
+			remove_files(&self);
+		config_free(self.config);
+		return fail(error);
+	}
+	self.report.config = self.config;
+	self.report.page = self.page;
+	if (open_signals(&self) && start_manager(&self)) {
+		supervise(&self);
+		stop_children(&self);
+	}
+	self.report.wall_ns = mono_ns() - self.page->started_ns;
+	self.report.error = judge(&self, verdict);
+	report_print(&self.report, stdout);
+	if (options->report != NULL && report_write(&self.report, options->report) != STATUS_OK) {
+		snprintf(error, sizeof(error), "%s: the report cannot be written", options->report);
+		self.report.error = error;
+	}
+	remove_files(&self);
+	if (self.report.error != NULL)
+		return fail(self.report.error);
+	return 0;
+}
