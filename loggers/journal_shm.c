@@ -125,7 +125,7 @@ enum status journal_shm_open(struct journal *journal, const struct shm_place *pl
 {
 	char path[FILE_PATH_BYTES];
 	void *control, *ring;
-	size_t control_bytes, ring_bytes;
+	size_t control_bytes = 0, ring_bytes = 0;
 	enum status status;
 
 	path_of(path, place->dir, name, ".ctl");
@@ -190,7 +190,7 @@ enum status shm_page_create(void **page, const struct shm_place *place, const ch
 enum status shm_page_open(void **page, const struct shm_place *place, const char *name, size_t bytes)
 {
 	char path[FILE_PATH_BYTES];
-	size_t found_bytes;
+	size_t found_bytes = 0;
 	enum status status;
 
 	path_of(path, place->dir, name, ".page");

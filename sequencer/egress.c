@@ -18,6 +18,8 @@ enum status egress_add_source(struct egress *egress, const struct journal_reader
 			.used = true,
 			.next_batch = reader->journal->control->first_batch,
 		};
+		atomic_write_release(&egress->stage->replicas[replica].compared_batch,
+			egress->sources[i].next_batch);
 		return STATUS_OK;
 	}
 	return STATUS_FULL;
