@@ -39,12 +39,14 @@ static int show(FILE *file, const char *path, bool brief, bool json)
 		const char *wall = json_string_value(json_object_get(root, "wall"));
 
 		if (root == NULL) {
-			fprintf(stderr, "understudy: %s:%llu: not an audit line: see 'audit verify'\n", path,
-				(unsigned long long)count + 1);
+			fprintf(stderr,
+				"understudy: %s:%llu: not an audit line: see 'audit verify'\n",
+				path, (unsigned long long)count + 1);
 			free(line);
 			return 1;
 		}
-		snprintf(count++ == 0 ? first : last, sizeof(first), "%s", wall == NULL ? "" : wall);
+		snprintf(count++ == 0 ? first : last, sizeof(first), "%s",
+			wall == NULL ? "" : wall);
 		if (!brief && json)
 			fputs(line, stdout);
 		else if (!brief)
@@ -77,8 +79,8 @@ static int verify(FILE *file, const char *path, bool json)
 		printf("%s: %llu events, the chain of hashes is whole; head %s\n", path,
 			(unsigned long long)verdict.lines, verdict.hash);
 	if (status != STATUS_OK)
-		fprintf(stderr, "understudy: %s:%llu: %s\n", path, (unsigned long long)verdict.bad_line,
-			verdict.what);
+		fprintf(stderr, "understudy: %s:%llu: %s\n", path,
+			(unsigned long long)verdict.bad_line, verdict.what);
 	return status == STATUS_OK ? 0 : 1;
 }
 
@@ -89,8 +91,8 @@ int command_audit(const struct options *options)
 	FILE *file;
 	int result;
 
-	if (options->words_count != 2 ||
-		(strcmp(what, "ls") != 0 && strcmp(what, "show") != 0 && strcmp(what, "verify") != 0)) {
+	if (options->words_count != 2 || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0 &&
+						 strcmp(what, "verify") != 0)) {
 		fprintf(stderr, "understudy: use audit ls|show|verify FILE-OR-DIR\n");
 		return 2;
 	}

@@ -49,8 +49,8 @@ int command_check(const struct options *options)
 		printf("\n");
 		json_decref(root);
 	} else if (status == STATUS_OK) {
-		printf("%s: chain '%s' is valid: %u stage, %u replicas\n", options->words[0], config->chain,
-			config->stages_count, config_replicas(config, 0));
+		printf("%s: chain '%s' is valid: %u stage, %u replicas\n", options->words[0],
+			config->chain, config->stages_count, config_replicas(config, 0));
 	} else {
 		fprintf(stderr, "understudy: %s\n", error);
 	}

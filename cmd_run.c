@@ -61,23 +61,27 @@ static int fail(const char *error)
 }
 
 /* CPU time of an ended process goes to its role's line of the report. */
-static void account_cpu(struct supervisor *self, const struct child *child, const struct rusage *usage)
+static void account_cpu(struct supervisor *self, const struct child *child,
+	const struct rusage *usage)
 {
 	char name[NAME_BYTES];
 	uint32_t i = 0;
 
 	if (child->role == ROLE_REPLICA)
-		snprintf(name, sizeof(name), "%.32s/%u", self->config->stages[child->stage].name, child->number);
+		snprintf(name, sizeof(name), "%.32s/%u", self->config->stages[child->stage].name,
+			child->number);
 	else if (child->role == ROLE_LOGGER)
 		snprintf(name, sizeof(name), "logger/%s", logger_names[child->number]);
 	else
-		snprintf(name, sizeof(name), "%s", child->role == ROLE_SEQUENCER ? "sequencer" : "manager");
+		snprintf(name, sizeof(name), "%s",
+			child->role == ROLE_SEQUENCER ? "sequencer" : "manager");
 	while (i < self->report.roles_count && strcmp(self->report.roles[i].name, name) != 0)
 		i++;
 	if (i == REPORT_ROLES_MAX)
 		return;
 	if (i == self->report.roles_count)
-		snprintf(self->report.roles[self->report.roles_count++].name, NAME_BYTES, "%s", name);
+		snprintf(self->report.roles[self->report.roles_count++].name, NAME_BYTES, "%s",
+			name);
 	self->report.roles[i].cpu_ns +=
 		(uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000ull +
 		(uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000ull;
@@ -182,7 +186,9 @@ static void on_manager(struct supervisor *self)
 		self->manager_fd = -1; /* its end is told by SIGCHLD */
 		return;
 	}
-	child = (struct child){.role = message.role, .stage = message.stage, .number = message.number,
+	child = (struct child){.role = message.role,
+		.stage = message.stage,
+		.number = message.number,
 		.incarnation = message.incarnation};
 	if (message.type == MESSAGE_START)
 		spawn(self, &child, -1);
@@ -195,10 +201,15 @@ static void on_manager(struct supervisor *self)
 		self->done = true;
 }
 
-static void on_exit_of(struct supervisor *self, struct child *child, int status, const struct rusage *usage)
+static void on_exit_of(struct supervisor *self, struct child *child, int status,
+	const struct rusage *usage)
 {
-	struct message message = {.type = MESSAGE_EXITED, .role = child->role, .stage = child->stage,
-		.number = child->number, .incarnation = child->incarnation, .value = (uint32_t)status};
+	struct message message = {.type = MESSAGE_EXITED,
+		.role = child->role,
+		.stage = child->stage,
+		.number = child->number,
+		.incarnation = child->incarnation,
+		.value = (uint32_t)status};
 
 	account_cpu(self, child, usage);
 	if (child->role == ROLE_MANAGER) {
@@ -236,8 +247,8 @@ static void show_progress(const struct supervisor *self)
 	if (!self->terminal)
 		return;
 	fprintf(stderr, "\r%llu packets in, %llu out, %u failovers   ",
-		(unsigned long long)page->ingress.packets, (unsigned long long)page->egress.released,
-		page->failovers_count);
+		(unsigned long long)page->ingress.packets,
+		(unsigned long long)page->egress.released, page->failovers_count);
 	fflush(stderr);
 }
 
@@ -255,7 +266,8 @@ static void supervise(struct supervisor *self)
 		}
 		if (fds[1].revents != 0)
 			on_manager(self);
-		if ((fds[0].revents & POLLIN) && read(self->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if ((fds[0].revents & POLLIN) &&
+			read(self->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo == SIGCHLD)
 				(void)reap(self);
 			else
@@ -295,19 +307,21 @@ static bool take_lock(struct supervisor *self, char *error)
 	char path[PATH_BYTES + 16];
 
 	if (strlen(dir) > 80) {
-		snprintf(error, CONFIG_ERROR_BYTES, "--run-dir is longer than 80 characters: its sockets would not fit");
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"--run-dir is longer than 80 characters: its sockets would not fit");
 		return false;
 	}
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be made: %s: give another --run-dir", dir,
-			strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: cannot be made: %s: give another --run-dir", dir, strerror(errno));
 		return false;
 	}
 	snprintf(path, sizeof(path), "%s/lock", dir);
 	self->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (self->lock_fd < 0 || flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: %s", dir, self->lock_fd < 0 ? strerror(errno)
-			: "another chain runs here: give another --run-dir");
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: %s", dir,
+			self->lock_fd < 0 ? strerror(errno)
+					  : "another chain runs here: give another --run-dir");
 		return false;
 	}
 	return true;
@@ -315,8 +329,8 @@ static bool take_lock(struct supervisor *self, char *error)
 
 static void remove_files(struct supervisor *self)
 {
-	static const char *const names[] = {"manager.sock", "logger-packets.sock", "logger-determinants.sock",
-		"logger-progress.sock", "config"};
+	static const char *const names[] = {"manager.sock", "logger-packets.sock",
+		"logger-determinants.sock", "logger-progress.sock", "config"};
 	char path[PATH_BYTES + 32];
 
 	shm_place_remove(&self->place);
@@ -337,7 +351,8 @@ static bool make_page(struct supervisor *self, char *error)
 		mkdir(self->place.huge_dir, 0700);
 	status = shm_page_create(&memory, &self->place, PAGE_NAME, sizeof(*self->page));
 	if (status != STATUS_OK) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: shared memory: %s", self->place.dir, status_text(status));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: shared memory: %s", self->place.dir,
+			status_text(status));
 		return false;
 	}
 	self->page = memory;
@@ -348,15 +363,18 @@ static bool make_page(struct supervisor *self, char *error)
 		uint32_t stage = 0;
 
 		if (fault_spec_parse(&spec, self->options->faults[i]) != STATUS_OK) {
-			snprintf(error, CONFIG_ERROR_BYTES, "--fault '%.100s': use kill|stop STAGE/master|slave "
-				"[@packet=K|@time=S]", self->options->faults[i]);
+			snprintf(error, CONFIG_ERROR_BYTES,
+				"--fault '%.100s': use kill|stop STAGE/master|slave "
+				"[@packet=K|@time=S]",
+				self->options->faults[i]);
 			return false;
 		}
 		while (stage < self->config->stages_count &&
 			strcmp(self->config->stages[stage].name, spec.stage) != 0)
 			stage++;
 		if (stage == self->config->stages_count) {
-			snprintf(error, CONFIG_ERROR_BYTES, "--fault '%.100s': the chain has no stage '%s'",
+			snprintf(error, CONFIG_ERROR_BYTES,
+				"--fault '%.100s': the chain has no stage '%s'",
 				self->options->faults[i], spec.stage);
 			return false;
 		}
@@ -404,7 +422,8 @@ static bool prepare(struct supervisor *self, char *error)
 	if (status != STATUS_OK)
 		return false;
 	if (self->config->ports_count < 2 && !self->options->role.output) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: one port only: add a second one, or give --output",
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: one port only: add a second one, or give --output",
 			self->config->path);
 		return false;
 	}
@@ -412,8 +431,10 @@ static bool prepare(struct supervisor *self, char *error)
 		return false;
 	role_place(&self->place, self->options->role.run_dir, self->config->hugepages);
 	if (self->config->hugepages == HUGEPAGES_YES && self->place.huge_dir[0] == 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: 'hugepages: yes', but no 2 MiB hugepage is free on a "
-			"hugetlbfs mount: reserve some (vm.nr_hugepages), or use 'auto'", self->config->path);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: 'hugepages: yes', but no 2 MiB hugepage is free on a "
+			"hugetlbfs mount: reserve some (vm.nr_hugepages), or use 'auto'",
+			self->config->path);
 		return false;
 	}
 	remove_files(self);
@@ -445,8 +466,10 @@ static const char *judge(struct supervisor *self, char *error)
 		return self->page->error;
 	for (uint32_t i = 0; i < self->page->faults_count; i++)
 		if (self->page->faults[i].state == FAULT_ARMED && self->page->ingress.ended) {
-			snprintf(error, CONFIG_ERROR_BYTES, "fault %u was never reached: %llu packets were "
-				"admitted", i + 1, (unsigned long long)self->page->ingress.packets);
+			snprintf(error, CONFIG_ERROR_BYTES,
+				"fault %u was never reached: %llu packets were "
+				"admitted",
+				i + 1, (unsigned long long)self->page->ingress.packets);
 			return error;
 		}
 	if (!self->page->ingress.ended)
@@ -455,7 +478,8 @@ static const char *judge(struct supervisor *self, char *error)
 		return error;
 	if (report_judgement(&self->report, &lost, &duplicated, &reordered) &&
 		lost + duplicated + reordered + self->report.verdict.unexpected > 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "the output differs from an uninterrupted run's");
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"the output differs from an uninterrupted run's");
 		return error;
 	}
 	return NULL;

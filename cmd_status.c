@@ -19,8 +19,10 @@ static int open_running(const struct options *options, struct role *role)
 	snprintf(path, sizeof(path), "%.240s/config", options->role.run_dir);
 	file = fopen(path, "re");
 	if (file == NULL || fgets(config_path, sizeof(config_path), file) == NULL) {
-		fprintf(stderr, "understudy: %s: no chain runs here: start one with 'understudy run', or give "
-			"its --run-dir\n", options->role.run_dir);
+		fprintf(stderr,
+			"understudy: %s: no chain runs here: start one with 'understudy run', or give "
+			"its --run-dir\n",
+			options->role.run_dir);
 		if (file != NULL)
 			fclose(file);
 		return 1;
@@ -55,13 +57,16 @@ int command_inject(const struct options *options)
 	int fd;
 
 	for (uint32_t i = 0; i < options->words_count; i++)
-		snprintf(message.text + strlen(message.text), sizeof(message.text) - strlen(message.text),
-			"%s%s", i ? " " : "", options->words[i]);
+		snprintf(message.text + strlen(message.text),
+			sizeof(message.text) - strlen(message.text), "%s%s", i ? " " : "",
+			options->words[i]);
 	snprintf(path, sizeof(path), "%.240s/manager.sock", options->role.run_dir);
 	fd = control_connect(path);
 	if (fd < 0) {
-		fprintf(stderr, "understudy: %s: no chain runs here: start one with 'understudy run', or give "
-			"its --run-dir\n", options->role.run_dir);
+		fprintf(stderr,
+			"understudy: %s: no chain runs here: start one with 'understudy run', or give "
+			"its --run-dir\n",
+			options->role.run_dir);
 		return 1;
 	}
 	status = message_send(fd, &message);
@@ -70,7 +75,8 @@ int command_inject(const struct options *options)
 	close(fd);
 	if (status != STATUS_OK || message.type != MESSAGE_DONE) {
 		fprintf(stderr, "understudy: %s\n",
-			status == STATUS_OK ? message.text : "the manager did not answer: try again");
+			status == STATUS_OK ? message.text
+					    : "the manager did not answer: try again");
 		return 1;
 	}
 	printf("injected\n");

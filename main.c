@@ -126,8 +126,8 @@ int main(int argc, char **argv)
 		return command_inject(&options);
 	if (strcmp(word, "audit") == 0)
 		return command_audit(&options);
-	if (strcmp(word, "sequencer") == 0 || strcmp(word, "vnf") == 0 || strcmp(word, "logger") == 0 ||
-		strcmp(word, "manager") == 0)
+	if (strcmp(word, "sequencer") == 0 || strcmp(word, "vnf") == 0 ||
+		strcmp(word, "logger") == 0 || strcmp(word, "manager") == 0)
 		return role_command(word, &options);
 	fprintf(stderr, "understudy: unknown command '%s': see 'understudy help'\n", word);
 	return 2;

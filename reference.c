@@ -40,14 +40,16 @@ static bool append(struct sequence *sequence, uint64_t hash)
 	return true;
 }
 
-static uint64_t hash_frame(const uint8_t *frame, size_t length, uint32_t wire_length, uint64_t clock_ns)
+static uint64_t hash_frame(const uint8_t *frame, size_t length, uint32_t wire_length,
+	uint64_t clock_ns)
 {
-	return digest_of(frame, length, digest_mix(clock_ns) + (wire_length > length ? wire_length : length));
+	return digest_of(frame, length,
+		digest_mix(clock_ns) + (wire_length > length ? wire_length : length));
 }
 
 /* Outputs of one batch: its outcome applied to its frames. Only port 1 is compared. */
-static enum status collect(struct sequence *outputs, const struct batch_view *batch, const void *bytes,
-	uint32_t count)
+static enum status collect(struct sequence *outputs, const struct batch_view *batch,
+	const void *bytes, uint32_t count)
 {
 	static uint8_t frame[FRAME_BYTES_MAX + 1];
 	struct outcome_view outcome;
@@ -64,27 +66,31 @@ static enum status collect(struct sequence *outputs, const struct batch_view *ba
 		const struct batch_record *record = batch->records[i];
 		size_t length = record->length;
 
-		if (outcome.records[i].verdict == VERDICT_FORWARD && outcome.records[i].where == 1) {
+		if (outcome.records[i].verdict == VERDICT_FORWARD &&
+			outcome.records[i].where == 1) {
 			memcpy(frame, batch_frame(record), length);
 			status = delta_apply(frame, &length, FRAME_BYTES_MAX, delta,
 				outcome.records[i].delta_bytes);
 			if (status != STATUS_OK)
 				return status;
-			if (!append(outputs, hash_frame(frame, length, record->wire_length, record->clock_ns)))
+			if (!append(outputs, hash_frame(frame, length, record->wire_length,
+						     record->clock_ns)))
 				return STATUS_NO_MEMORY;
 		}
 		delta += outcome.records[i].delta_bytes;
-		for (; extra != NULL && extra->record == i; extra = outcome_extra_next(&outcome, &offset))
+		for (; extra != NULL && extra->record == i;
+			extra = outcome_extra_next(&outcome, &offset))
 			if (extra->type == EXTRA_EMIT && outcome_extra_content(extra)[0] == 1 &&
-				!append(outputs, hash_frame(outcome_extra_content(extra) + 8, extra->bytes - 8,
-							 extra->bytes - 8, record->clock_ns)))
+				!append(outputs, hash_frame(outcome_extra_content(extra) + 8,
+							 extra->bytes - 8, extra->bytes - 8,
+							 record->clock_ns)))
 				return STATUS_NO_MEMORY;
 	}
 	return STATUS_OK;
 }
 
-static enum status run(struct ingress *ingress, struct journal_reader *reader, struct replica *replica,
-	struct sequence *outputs)
+static enum status run(struct ingress *ingress, struct journal_reader *reader,
+	struct replica *replica, struct sequence *outputs)
 {
 	void *outcome = aligned_alloc(64, OUTCOME_BYTES_MAX);
 	enum status status = STATUS_OK;
@@ -108,9 +114,9 @@ static enum status run(struct ingress *ingress, struct journal_reader *reader, s
 			status = batch_open(&batch, payload, bytes);
 		if (status != STATUS_OK)
 			break;
-		replica_begin(replica, &batch);
+		replica_begin(replica, &batch, outcome);
 		replica_execute(replica, &batch, 0, batch.header->count);
-		bytes = replica_end(replica, &batch, outcome);
+		bytes = replica_end(replica, &batch);
 		status = collect(outputs, &batch, outcome, bytes);
 		journal_advance(reader);
 	}
@@ -126,9 +132,13 @@ static enum status reference_run(const struct config *config, struct sequence *o
 	size_t control_bytes = sizeof(struct journal_control);
 	void *memory = mmap(NULL, control_bytes + RING_BYTES, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct journal journal = {memory, (uint8_t *)memory + control_bytes, RING_BYTES / LINE_BYTES};
+	struct journal journal = {memory, (uint8_t *)memory + control_bytes,
+		RING_BYTES / LINE_BYTES};
 	struct journal_reader reader;
-	struct ingress ingress = {.counts = counts, .ports_count = 1, .trace_clock = true, .epoch = 1,
+	struct ingress ingress = {.counts = counts,
+		.ports_count = 1,
+		.trace_clock = true,
+		.epoch = 1,
 		.next_packet_no = 1};
 	struct port port;
 	enum status status;
@@ -144,7 +154,8 @@ static enum status reference_run(const struct config *config, struct sequence *o
 		if (status == STATUS_OK)
 			status = journal_writer_open(&ingress.writer, &journal, 0);
 		if (status == STATUS_OK)
-			status = journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reference", 0);
+			status =
+				journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reference", 0);
 		if (status == STATUS_OK) {
 			status = run(&ingress, &reader, replica, outputs);
 			journal_detach(&reader);
@@ -166,7 +177,8 @@ static enum status read_output(const struct config *config, struct sequence *out
 	struct batch_writer writer;
 	struct batch_view batch;
 	struct port port;
-	enum status status = port_open(&port, 0, config->ports[1].dev, true, config->hugepages, error);
+	enum status status =
+		port_open(&port, 0, config->ports[1].dev, true, config->hugepages, error);
 
 	if (status != STATUS_OK)
 		goto out;
@@ -174,7 +186,8 @@ static enum status read_output(const struct config *config, struct sequence *out
 		batch_begin(&writer, memory, 0, 0, 1);
 		status = port.ops->receive(&port, &writer, counts);
 		(void)batch_end(&writer);
-		if (status != STATUS_OK || (status = batch_open(&batch, memory, BATCH_BYTES_MAX)) != STATUS_OK)
+		if (status != STATUS_OK ||
+			(status = batch_open(&batch, memory, BATCH_BYTES_MAX)) != STATUS_OK)
 			break;
 		for (uint32_t i = 0; i < batch.header->count; i++) {
 			const struct batch_record *record = batch.records[i];
@@ -230,7 +243,8 @@ static void pair(struct sequence *expected, struct sequence *found, uint64_t *pl
 	}
 }
 
-enum status reference_judge(const struct config *config, struct reference_verdict *verdict, char *error)
+enum status reference_judge(const struct config *config, struct reference_verdict *verdict,
+	char *error)
 {
 	struct sequence expected = {0}, found = {0};
 	uint64_t *places, highest = 0;

@@ -16,7 +16,7 @@ struct reference_verdict {
 };
 
 /* Runs Ref over config's input capture and compares it with its output capture. error: one line. */
-MUST_CHECK enum status reference_judge(const struct config *config, struct reference_verdict *verdict,
-	char *error);
+MUST_CHECK enum status reference_judge(const struct config *config,
+	struct reference_verdict *verdict, char *error);
 
 #endif

@@ -35,7 +35,8 @@ bool report_judgement(const struct report *report, uint64_t *lost, uint64_t *dup
 	/* gen: each number is seen once, or its packet was dropped by a VNF. */
 	*duplicated = egress->sink_duplicated;
 	*reordered = egress->sink_reordered;
-	*lost = ingress->packets - egress->dropped_by_vnf - (egress->sink_seen - egress->sink_duplicated);
+	*lost = ingress->packets - egress->dropped_by_vnf -
+		(egress->sink_seen - egress->sink_duplicated);
 	return true;
 }
 
@@ -52,7 +53,9 @@ static const char *failover_fault(const struct page_failover *failover)
 	case FAULT_STOP:
 		return "stop";
 	default:
-		return failover->kind == FAILOVER_HANG ? "hang" : failover->kind == FAILOVER_BAD ? "corrupt" : "crash";
+		return failover->kind == FAILOVER_HANG	? "hang"
+		       : failover->kind == FAILOVER_BAD ? "corrupt"
+							: "crash";
 	}
 }
 
@@ -67,14 +70,16 @@ static json_t *failovers_json(const struct report *report)
 		bool promoted = f->was_master && !active;
 
 		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f}", "fault",
-				failover_fault(f), "stage", report->config->stages[f->stage].name, "replica",
-				(int)f->replica, "role", f->was_master ? "master" : "slave", "incarnation",
-				(json_int_t)f->incarnation, "at_packet", (json_int_t)f->at_packet, "detect_us",
-				us(f->detected_ns, f->t0_ns), "promote_us",
+			json_pack("{s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f}",
+				"fault", failover_fault(f), "stage",
+				report->config->stages[f->stage].name, "replica", (int)f->replica,
+				"role", f->was_master ? "master" : "slave", "incarnation",
+				(json_int_t)f->incarnation, "at_packet", (json_int_t)f->at_packet,
+				"detect_us", us(f->detected_ns, f->t0_ns), "promote_us",
 				promoted ? us(f->promoted_ns, f->t0_ns) : 0.0, "first_release_us",
-				us(f->first_release_ns, f->t0_ns), "outage_us", (double)f->gap_max_ns / 1e3,
-				"replayed_batches", (json_int_t)f->replayed_batches, "restored_us",
+				us(f->first_release_ns, f->t0_ns), "outage_us",
+				(double)f->gap_max_ns / 1e3, "replayed_batches",
+				(json_int_t)f->replayed_batches, "restored_us",
 				us(f->restored_ns, f->t0_ns)));
 	}
 	return list;
@@ -85,8 +90,8 @@ static json_t *drops_json(const struct report *report)
 	struct replica *replica = calloc(1, sizeof(*replica));
 	char error[CONFIG_ERROR_BYTES], name[NAME_BYTES];
 	json_t *drops = json_object();
-	static const char *const ingress_names[] = {"ingress/runt", "ingress/oversize", "ingress/our_tag_type",
-		"ingress/port_full"};
+	static const char *const ingress_names[] = {"ingress/runt", "ingress/oversize",
+		"ingress/our_tag_type", "ingress/port_full"};
 
 	for (int i = 0; i < INGRESS_DROPS; i++)
 		if (report->page->ingress.dropped[i] > 0)
@@ -95,7 +100,8 @@ static json_t *drops_json(const struct report *report)
 	if (report->page->egress.dropped_port > 0)
 		json_object_set_new(drops, "egress/port",
 			json_integer((json_int_t)report->page->egress.dropped_port));
-	if (replica == NULL || stage_open(replica, report->config, 0, false, 0, error) != STATUS_OK) {
+	if (replica == NULL ||
+		stage_open(replica, report->config, 0, false, 0, error) != STATUS_OK) {
 		free(replica);
 		return drops;
 	}
@@ -126,19 +132,24 @@ static json_t *roles_json(const struct report *report)
 
 	for (uint32_t i = 0; i < report->roles_count; i++)
 		json_object_set_new(roles, report->roles[i].name,
-			json_real(packets == 0 ? 0 : (double)report->roles[i].cpu_ns / (double)packets));
+			json_real(packets == 0
+					  ? 0
+					  : (double)report->roles[i].cpu_ns / (double)packets));
 	return roles;
 }
 
 static json_t *packets_json(const struct page *page)
 {
-	uint64_t in = page->ingress.seen > page->ingress.packets ? page->ingress.seen : page->ingress.packets;
+	uint64_t in = page->ingress.seen > page->ingress.packets ? page->ingress.seen
+								 : page->ingress.packets;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in", (json_int_t)in, "admitted",
-		(json_int_t)page->ingress.packets, "released", (json_int_t)page->egress.released, "generated",
-		(json_int_t)page->egress.emitted, "dropped_by_vnf", (json_int_t)page->egress.dropped_by_vnf,
-		"dropped", (json_int_t)page_dropped(page), "in_flight",
-		(json_int_t)(page->ingress.packets - page->egress.packets), "cut", (json_int_t)page->ingress.cut);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in", (json_int_t)in,
+		"admitted", (json_int_t)page->ingress.packets, "released",
+		(json_int_t)page->egress.released, "generated", (json_int_t)page->egress.emitted,
+		"dropped_by_vnf", (json_int_t)page->egress.dropped_by_vnf, "dropped",
+		(json_int_t)page_dropped(page), "in_flight",
+		(json_int_t)(page->ingress.packets - page->egress.packets), "cut",
+		(json_int_t)page->ingress.cut);
 }
 
 static json_t *report_json(const struct report *report)
@@ -152,37 +163,49 @@ static json_t *report_json(const struct report *report)
 	json_object_set_new(root, "version", json_integer(1));
 	json_object_set_new(root, "chain", json_string(report->config->chain));
 	json_object_set_new(root, "result", json_string(report->error == NULL ? "ok" : "error"));
-	json_object_set_new(root, "error", report->error == NULL ? json_null() : json_string(report->error));
+	json_object_set_new(root, "error",
+		report->error == NULL ? json_null() : json_string(report->error));
 	json_object_set_new(root, "protected", json_boolean(report->config->protect));
 	json_object_set_new(root, "variant",
-		json_string(report->config->stages[0].variant == VARIANT_ACTIVE ? "active" : "passive"));
+		json_string(report->config->stages[0].variant == VARIANT_ACTIVE ? "active"
+										: "passive"));
 	json_object_set_new(root, "durability",
 		json_string(report->config->durability == DURABILITY_DISK ? "disk" : "process"));
 	json_object_set_new(root, "packets", packets_json(page));
 	json_object_set_new(root, "drops", drops_json(report));
 	json_object_set_new(root, "judged_by",
-		!judged ? json_null() : json_string(report->verdict.judged ? "reference" : "sequence numbers"));
+		!judged ? json_null()
+			: json_string(report->verdict.judged ? "reference" : "sequence numbers"));
 	json_object_set_new(root, "lost", judged ? json_integer((json_int_t)lost) : json_null());
-	json_object_set_new(root, "duplicated", judged ? json_integer((json_int_t)duplicated) : json_null());
-	json_object_set_new(root, "reordered", judged ? json_integer((json_int_t)reordered) : json_null());
+	json_object_set_new(root, "duplicated",
+		judged ? json_integer((json_int_t)duplicated) : json_null());
+	json_object_set_new(root, "reordered",
+		judged ? json_integer((json_int_t)reordered) : json_null());
 	json_object_set_new(root, "unexpected",
-		report->verdict.judged ? json_integer((json_int_t)report->verdict.unexpected) : json_null());
-	json_object_set_new(root, "digest_mismatches", json_integer((json_int_t)page->egress.digest_mismatches));
-	json_object_set_new(root, "digests_compared", json_integer((json_int_t)page->egress.digests_compared));
+		report->verdict.judged ? json_integer((json_int_t)report->verdict.unexpected)
+				       : json_null());
+	json_object_set_new(root, "digest_mismatches",
+		json_integer((json_int_t)page->egress.digest_mismatches));
+	json_object_set_new(root, "digests_compared",
+		json_integer((json_int_t)page->egress.digests_compared));
 	json_object_set_new(root, "alarms", json_integer((json_int_t)page->egress.alarms));
 	json_object_set_new(root, "failovers", failovers_json(report));
 	json_object_set_new(root, "log",
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packet_bytes",
 			(json_int_t)page->loggers[LOGGER_PACKETS].bytes, "determinant_bytes",
-			(json_int_t)page->loggers[LOGGER_DETERMINANTS].determinant_bytes, "outcome_bytes",
-			(json_int_t)page->loggers[LOGGER_DETERMINANTS].bytes, "folds", (json_int_t)page->folds,
-			"base_batch", (json_int_t)page->base_batch, "gaps",
-			(json_int_t)(page->loggers[0].gaps + page->loggers[1].gaps + page->loggers[2].gaps)));
+			(json_int_t)page->loggers[LOGGER_DETERMINANTS].determinant_bytes,
+			"outcome_bytes", (json_int_t)page->loggers[LOGGER_DETERMINANTS].bytes,
+			"folds", (json_int_t)page->folds, "base_batch",
+			(json_int_t)page->base_batch, "gaps",
+			(json_int_t)(page->loggers[0].gaps + page->loggers[1].gaps +
+				     page->loggers[2].gaps)));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
-	json_object_set_new(root, "release_gap_max_us", json_real((double)page->egress.gap_max_ns / 1e3));
+	json_object_set_new(root, "release_gap_max_us",
+		json_real((double)page->egress.gap_max_ns / 1e3));
 	json_object_set_new(root, "latency_us",
-		json_pack("{s:f, s:f, s:f}", "p50", (double)histogram_quantile(latency, 0.5) / 1e3, "p99",
-			(double)histogram_quantile(latency, 0.99) / 1e3, "max", (double)latency->max_ns / 1e3));
+		json_pack("{s:f, s:f, s:f}", "p50", (double)histogram_quantile(latency, 0.5) / 1e3,
+			"p99", (double)histogram_quantile(latency, 0.99) / 1e3, "max",
+			(double)latency->max_ns / 1e3));
 	json_object_set_new(root, "cpu_ns_per_packet", roles_json(report));
 	json_object_set_new(root, "wall_s", json_real((double)report->wall_ns / 1e9));
 	return root;
@@ -210,7 +233,8 @@ static void print_failovers(const struct report *report, FILE *out)
 			(unsigned long long)f->at_packet, us(f->detected_ns, f->t0_ns));
 		if (f->was_master && !active)
 			fprintf(out, ", promoted %9.1f us", us(f->promoted_ns, f->t0_ns));
-		fprintf(out, ", first release %9.1f us, outage %9.1f us, redundant again %9.1f ms\n",
+		fprintf(out,
+			", first release %9.1f us, outage %9.1f us, redundant again %9.1f ms\n",
 			us(f->first_release_ns, f->t0_ns), (double)f->gap_max_ns / 1e3,
 			us(f->restored_ns, f->t0_ns) / 1e3);
 	}
@@ -222,21 +246,30 @@ void report_print(const struct report *report, FILE *out)
 	uint64_t lost, duplicated, reordered;
 	bool judged = report_judgement(report, &lost, &duplicated, &reordered);
 
-	fprintf(out, "%s, %s: %llu packets in, %llu released, %llu dropped by VNFs, %llu dropped otherwise\n",
+	fprintf(out,
+		"%s, %s: %llu packets in, %llu released, %llu dropped by VNFs, %llu dropped otherwise\n",
 		report->config->chain, report->config->protect ? "protected" : "unprotected",
-		(unsigned long long)page->ingress.packets, (unsigned long long)page->egress.released,
-		(unsigned long long)page->egress.dropped_by_vnf, (unsigned long long)page_dropped(page));
+		(unsigned long long)page->ingress.packets,
+		(unsigned long long)page->egress.released,
+		(unsigned long long)page->egress.dropped_by_vnf,
+		(unsigned long long)page_dropped(page));
 	if (judged)
-		fprintf(out, "  judged at the sink by %s: lost %llu, duplicated %llu, reordered %llu, unexpected %llu\n",
-			report->verdict.judged ? "comparison with an uninterrupted run" : "sequence numbers",
-			(unsigned long long)lost, (unsigned long long)duplicated, (unsigned long long)reordered,
+		fprintf(out,
+			"  judged at the sink by %s: lost %llu, duplicated %llu, reordered %llu, unexpected %llu\n",
+			report->verdict.judged ? "comparison with an uninterrupted run"
+					       : "sequence numbers",
+			(unsigned long long)lost, (unsigned long long)duplicated,
+			(unsigned long long)reordered,
 			(unsigned long long)report->verdict.unexpected);
 	if (report->config->protect)
-		fprintf(out, "  replicas: %llu batch digests compared, %llu differ; %llu folds of base values\n",
+		fprintf(out,
+			"  replicas: %llu batch digests compared, %llu differ; %llu folds of base values\n",
 			(unsigned long long)page->egress.digests_compared,
-			(unsigned long long)page->egress.digest_mismatches, (unsigned long long)page->folds);
+			(unsigned long long)page->egress.digest_mismatches,
+			(unsigned long long)page->folds);
 	print_failovers(report, out);
-	fprintf(out, "  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; longest release gap %.1f us\n",
+	fprintf(out,
+		"  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; longest release gap %.1f us\n",
 		mpps(page), (double)histogram_quantile(&page->egress.latency, 0.5) / 1e3,
 		(double)histogram_quantile(&page->egress.latency, 0.99) / 1e3,
 		(double)page->egress.latency.max_ns / 1e3, (double)page->egress.gap_max_ns / 1e3);
@@ -262,19 +295,23 @@ void report_status(const struct config *config, const struct page *page, bool js
 			uint32_t state = replica->state < 5 ? replica->state : 0;
 
 			json_array_append_new(replicas,
-				json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:i}", "stage", config->stages[s].name,
-					"replica", (int)r, "role",
-					page_leader(&page->stages[s])->incarnation == replica->incarnation ? "master"
-													   : "slave",
-					"state", states[state], "incarnation", (json_int_t)replica->incarnation,
-					"lag_batches", (json_int_t)(page->ingress.batches - replica->next_batch),
+				json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:i}", "stage",
+					config->stages[s].name, "replica", (int)r, "role",
+					page_leader(&page->stages[s])->incarnation ==
+							replica->incarnation
+						? "master"
+						: "slave",
+					"state", states[state], "incarnation",
+					(json_int_t)replica->incarnation, "lag_batches",
+					(json_int_t)(page->ingress.batches - replica->next_batch),
 					"pid", (int)replica->pid));
 		}
 	json_object_set_new(root, "chain", json_string(config->chain));
 	json_object_set_new(root, "packets", packets_json(page));
 	json_object_set_new(root, "replicas", replicas);
 	json_object_set_new(root, "failovers", json_integer(page->failovers_count));
-	json_object_set_new(root, "digest_mismatches", json_integer((json_int_t)page->egress.digest_mismatches));
+	json_object_set_new(root, "digest_mismatches",
+		json_integer((json_int_t)page->egress.digest_mismatches));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
 	if (json) {
 		json_dumpf(root, out, JSON_INDENT(2));
@@ -283,11 +320,12 @@ void report_status(const struct config *config, const struct page *page, bool js
 		size_t index;
 		json_t *one;
 
-		fprintf(out, "%s: %llu packets in, %llu released, %u failovers, %llu digest differences\n",
+		fprintf(out,
+			"%s: %llu packets in, %llu released, %u failovers, %llu digest differences\n",
 			config->chain, (unsigned long long)page->ingress.packets,
 			(unsigned long long)page->egress.released, page->failovers_count,
 			(unsigned long long)page->egress.digest_mismatches);
-		json_array_foreach (replicas, index, one)
+		json_array_foreach(replicas, index, one)
 			fprintf(out, "  %s/%lld %-6s %-9s lag %lld batches, pid %lld\n",
 				json_string_value(json_object_get(one, "stage")),
 				(long long)json_integer_value(json_object_get(one, "replica")),

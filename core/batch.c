@@ -6,6 +6,8 @@
 
 #include "core/bytes.h"
 
+#define PREFETCH_BYTES (16 * LINE_BYTES)
+
 void batch_begin(struct batch_writer *writer, void *memory, uint64_t batch_no, uint64_t first_id,
 	uint64_t first_packet_no)
 {
@@ -74,6 +76,10 @@ enum status batch_open(struct batch_view *view, const void *bytes, size_t bytes_
 	for (uint32_t i = 0; i < header->count; i++) {
 		const struct batch_record *record = (const struct batch_record *)at;
 		size_t left = header->bytes - (size_t)(at - (const uint8_t *)bytes);
+
+		/* The bytes were written on another core, and each record tells where the next is. */
+		__builtin_prefetch(at + PREFETCH_BYTES);
+		__builtin_prefetch(at + PREFETCH_BYTES + LINE_BYTES);
 
 		if (left < sizeof(*record) || !record_is_sound(record) ||
 			left - sizeof(*record) < ALIGN_UP(record->length, 8u))

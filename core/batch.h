@@ -29,13 +29,13 @@ enum record_kind { RECORD_PACKET = 1, RECORD_TICK = 2, RECORD_END = 3 };
 
 struct batch_header {
 	uint64_t magic;
-	uint64_t batch_no;	   /* dense from 0 within a chain */
-	uint64_t first_id;	   /* packet ID of the first record; record i has first_id + i */
-	uint64_t first_packet_no;  /* ordinal, from 1, of the first packet at or after this batch */
-	uint64_t ingress_mono_ns;  /* for latency only; no result sees it */
-	uint32_t bytes;		   /* of the whole batch, this header included */
-	uint16_t count;		   /* of records */
-	uint16_t packets;	   /* of RECORD_PACKET among them */
+	uint64_t batch_no;	  /* dense from 0 within a chain */
+	uint64_t first_id;	  /* packet ID of the first record; record i has first_id + i */
+	uint64_t first_packet_no; /* ordinal, from 1, of the first packet at or after this batch */
+	uint64_t ingress_mono_ns; /* for latency only; no result sees it */
+	uint32_t bytes;		  /* of the whole batch, this header included */
+	uint16_t count;		  /* of records */
+	uint16_t packets;	  /* of RECORD_PACKET among them */
 	uint64_t reserved[2];
 };
 

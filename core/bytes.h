@@ -50,6 +50,6 @@ static inline uint64_t load_be64(const void *p)
 	return __builtin_bswap64(v);
 }
 
-#define ALIGN_UP(v, to) (((v) + (to) - 1) / (to) * (to))
+#define ALIGN_UP(v, to) (((v) + (to)-1) / (to) * (to))
 
 #endif

@@ -50,8 +50,8 @@ static bool read_mapping(struct reader *reader, yaml_node_t *node, const char *w
 
 	if (node->type != YAML_MAPPING_NODE)
 		return fail(reader, node, "%s must be a mapping of keys to values", what);
-	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
-		pair++) {
+	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+		pair < node->data.mapping.pairs.top; pair++) {
 		yaml_node_t *name = yaml_document_get_node(&reader->document, pair->key);
 		yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
 		uint32_t k = 0;
@@ -93,7 +93,8 @@ static bool take_name(struct reader *reader, const yaml_node_t *node, const char
 		return false;
 	for (const char *c = name; *c != 0; c++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *c))
-			return fail(reader, node, "'%s' is '%s': use letters, digits, '-' and '_'", key, name);
+			return fail(reader, node, "'%s' is '%s': use letters, digits, '-' and '_'",
+				key, name);
 	return true;
 }
 
@@ -107,15 +108,16 @@ static bool take_choice(struct reader *reader, const yaml_node_t *node, const ch
 			*chosen = i;
 			return true;
 		}
-		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "", choices[i]);
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			choices[i]);
 	}
 	return fail(reader, node, "'%s' is '%s': use one of %s", key,
 		scalar(node) == NULL ? "?" : scalar(node), list);
 }
 
 /* A number with an optional KiB, MiB or GiB, within [min, max]. */
-static bool take_number(struct reader *reader, const yaml_node_t *node, const char *key, uint64_t min,
-	uint64_t max, uint64_t *number)
+static bool take_number(struct reader *reader, const yaml_node_t *node, const char *key,
+	uint64_t min, uint64_t max, uint64_t *number)
 {
 	static const char *const units[] = {"", "KiB", "MiB", "GiB"};
 	const char *text = scalar(node);
@@ -150,8 +152,8 @@ static bool take_setting(struct reader *reader, yaml_node_t *value, const char *
 		yaml_node_t *node = yaml_document_get_node(&reader->document, *item);
 
 		if (scalar(node) == NULL || setting->values_count == SETTING_VALUES_MAX)
-			return fail(reader, node, "'%s' must be a list of at most %d plain values", key,
-				SETTING_VALUES_MAX);
+			return fail(reader, node, "'%s' must be a list of at most %d plain values",
+				key, SETTING_VALUES_MAX);
 		setting->values[setting->values_count++] = strdup(scalar(node));
 	}
 	return true;
@@ -163,16 +165,18 @@ static bool take_settings(struct reader *reader, yaml_node_t *node, const char *
 
 	if (node->type != YAML_MAPPING_NODE)
 		return fail(reader, node, "'%s' must be a mapping", key);
-	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
-		pair++) {
+	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+		pair < node->data.mapping.pairs.top; pair++) {
 		yaml_node_t *name = yaml_document_get_node(&reader->document, pair->key);
 		struct config_setting *setting = &vnf->settings[vnf->settings_count];
 
 		if (scalar(name) == NULL || vnf->settings_count == SETTINGS_MAX)
-			return fail(reader, name, "'%s' has a bad key, or more than %d", key, SETTINGS_MAX);
+			return fail(reader, name, "'%s' has a bad key, or more than %d", key,
+				SETTINGS_MAX);
 		for (uint32_t i = 0; i < vnf->settings_count; i++)
 			if (strcmp(vnf->settings[i].key, scalar(name)) == 0)
-				return fail(reader, name, "duplicate key '%s' in config", scalar(name));
+				return fail(reader, name, "duplicate key '%s' in config",
+					scalar(name));
 		vnf->settings_count++;
 		setting->key = strdup(scalar(name));
 		setting->line = (uint32_t)name->start_mark.line + 1;
@@ -278,7 +282,8 @@ static bool take_stage(struct reader *reader, yaml_node_t *node, void *into)
 	if (stage->name[0] == 0 || stage->vnfs_count == 0)
 		return fail(reader, node, "a stage needs a 'name' and 'vnfs'");
 	if (config->stages_count > 1)
-		return fail(reader, node, "this version runs one stage: put its VNFs into the first");
+		return fail(reader, node,
+			"this version runs one stage: put its VNFs into the first");
 	return true;
 }
 
@@ -309,7 +314,8 @@ static bool take_port(struct reader *reader, yaml_node_t *node, void *into)
 	if (!READ_MAPPING(reader, node, "a port", keys, &id))
 		return false;
 	if (id != config->ports_count || config->ports[id].dev[0] == 0)
-		return fail(reader, node, "a port needs a 'dev' and an 'id'; IDs run 0, 1, ... in order");
+		return fail(reader, node,
+			"a port needs a 'dev' and an 'id'; IDs run 0, 1, ... in order");
 	config->ports[id].line = (uint32_t)node->start_mark.line + 1;
 	config->ports_count++;
 	return true;
@@ -378,7 +384,8 @@ static bool take_dir(struct reader *reader, yaml_node_t *node, const char *key, 
 
 static bool take_retention(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
-	return take_number(reader, node, key, 0, 1ull << 44, &((struct config *)into)->retention_bytes);
+	return take_number(reader, node, key, 0, 1ull << 44,
+		&((struct config *)into)->retention_bytes);
 }
 
 static bool take_fold(struct reader *reader, yaml_node_t *node, const char *key, void *into)
@@ -397,9 +404,9 @@ static bool take_loggers(struct reader *reader, yaml_node_t *node, const char *k
 static bool read_chain(struct reader *reader, yaml_node_t *root)
 {
 	static const struct key keys[] = {{"chain", take_chain}, {"ports", take_ports},
-		{"clock", take_clock}, {"durability", take_durability}, {"hugepages", take_hugepages},
-		{"stages", take_stages}, {"loggers", take_loggers}, {"journal", take_journal},
-		{"seed", take_seed}, {"hang_ms", take_hang}};
+		{"clock", take_clock}, {"durability", take_durability},
+		{"hugepages", take_hugepages}, {"stages", take_stages}, {"loggers", take_loggers},
+		{"journal", take_journal}, {"seed", take_seed}, {"hang_ms", take_hang}};
 	struct config *config = reader->config;
 
 	if (!READ_MAPPING(reader, root, "the chain", keys, config))
@@ -418,14 +425,16 @@ static bool read_file(struct reader *reader, FILE *file)
 	yaml_parser_initialize(&parser);
 	yaml_parser_set_input_file(&parser, file);
 	if (!yaml_parser_load(&parser, &reader->document)) {
-		snprintf(reader->error, CONFIG_ERROR_BYTES, "%s:%zu: not YAML: %s", reader->config->path,
-			parser.problem_mark.line + 1, parser.problem == NULL ? "unreadable" : parser.problem);
+		snprintf(reader->error, CONFIG_ERROR_BYTES, "%s:%zu: not YAML: %s",
+			reader->config->path, parser.problem_mark.line + 1,
+			parser.problem == NULL ? "unreadable" : parser.problem);
 		yaml_parser_delete(&parser);
 		return false;
 	}
 	root = yaml_document_get_root_node(&reader->document);
 	if (root == NULL)
-		snprintf(reader->error, CONFIG_ERROR_BYTES, "%s:1: the file is empty", reader->config->path);
+		snprintf(reader->error, CONFIG_ERROR_BYTES, "%s:1: the file is empty",
+			reader->config->path);
 	read = root != NULL && read_chain(reader, root);
 	yaml_document_delete(&reader->document);
 	yaml_parser_delete(&parser);
@@ -440,7 +449,8 @@ enum status config_load(struct config **config, const char *path, char *error)
 
 	*config = NULL;
 	if (file == NULL || reader.config == NULL) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be read: %s", path, strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be read: %s", path,
+			strerror(errno));
 	} else {
 		struct config *fresh = reader.config;
 

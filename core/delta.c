@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/delta.h"
 
+#include <emmintrin.h>
 #include <string.h>
 
-size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation operation, uint16_t offset,
-	const uint8_t *bytes, uint16_t length)
+size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation operation,
+	uint16_t offset, const uint8_t *bytes, uint16_t length)
 {
 	uint16_t head[2] = {offset, (uint16_t)(operation << 14 | length)};
 	size_t body = operation == DELTA_EDIT || operation == DELTA_INSERT ? length : 0;
@@ -17,55 +18,49 @@ size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation opera
 	return sizeof(head) + body;
 }
 
-/* Writes EDITs for the differing runs in [from, to); gaps of up to 4 equal bytes are bridged. */
-static uint8_t *diff_bytes(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t from,
-	size_t to)
+/* A bit for each of up to 64 bytes that differ. */
+static uint64_t differing(const uint8_t *before, const uint8_t *after, size_t bytes_count)
 {
-	size_t at = from;
+	uint64_t mask = 0;
+	size_t at = 0;
 
-	while (at < to) {
-		size_t last;
+	for (; at + 16 <= bytes_count; at += 16) {
+		__m128i a = _mm_loadu_si128((const __m128i *)(before + at));
+		__m128i b = _mm_loadu_si128((const __m128i *)(after + at));
 
-		while (at < to && before[at] == after[at])
-			at++;
-		if (at == to)
-			break;
-		last = at;
-		for (size_t i = at + 1; i < to && i <= last + DELTA_OPERATION_BYTES + 1; i++)
-			if (before[i] != after[i])
-				last = i;
-		out += delta_put(out, DELTA_OPERATION_BYTES + DELTA_LENGTH_MAX, DELTA_EDIT, (uint16_t)at,
-			after + at, (uint16_t)(last - at + 1));
-		at = last + 1;
+		mask |= (uint64_t)(~_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) & 0xffff) << at;
 	}
-	return out;
+	for (; at < bytes_count; at++)
+		mask |= (uint64_t)(before[at] != after[at]) << at;
+	return mask;
 }
 
 size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t bytes_count)
 {
 	uint8_t *start = out;
-	size_t from = bytes_count, to = 0;
 
-	for (size_t at = 0; at + 8 <= bytes_count; at += 8) {
-		uint64_t a, b;
+	for (size_t base = 0; base < bytes_count; base += 64) {
+		size_t window = bytes_count - base < 64 ? bytes_count - base : 64;
+		uint64_t mask = differing(before + base, after + base, window);
 
-		memcpy(&a, before + at, 8);
-		memcpy(&b, after + at, 8);
-		if (a != b) {
-			if (from == bytes_count)
-				from = at;
-			to = at + 8;
+		while (mask != 0) {
+			unsigned int first = (unsigned int)__builtin_ctzll(mask), last = first;
+
+			/* A gap as long as another operation's head costs nothing to bridge. */
+			while (last < 63 && (mask >> (last + 1)) != 0) {
+				unsigned int gap =
+					(unsigned int)__builtin_ctzll(mask >> (last + 1));
+
+				if (gap > DELTA_OPERATION_BYTES)
+					break;
+				last += gap + 1;
+			}
+			out += delta_put(out, DELTA_OPERATION_BYTES + 64, DELTA_EDIT,
+				(uint16_t)(base + first), after + base + first,
+				(uint16_t)(last - first + 1));
+			mask = last == 63 ? 0 : mask & (~0ull << (last + 1));
 		}
 	}
-	for (size_t at = bytes_count & ~(size_t)7; at < bytes_count; at++) {
-		if (before[at] != after[at]) {
-			if (from == bytes_count)
-				from = at;
-			to = at + 1;
-		}
-	}
-	if (from < to)
-		out = diff_bytes(out, before, after, from, to);
 	return (size_t)(out - start);
 }
 
@@ -110,8 +105,8 @@ static enum status apply_one(uint8_t *frame, size_t *frame_bytes, size_t capacit
 	return STATUS_CORRUPT;
 }
 
-enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes, const uint8_t *delta,
-	size_t delta_bytes)
+enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes,
+	const uint8_t *delta, size_t delta_bytes)
 {
 	const uint8_t *end = delta + delta_bytes;
 
@@ -130,7 +125,8 @@ enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_byt
 		body = operation == DELTA_EDIT || operation == DELTA_INSERT ? head[1] : 0;
 		if ((size_t)(end - delta) < body)
 			return STATUS_CORRUPT;
-		status = apply_one(frame, frame_bytes, capacity_bytes, operation, head[0], delta, head[1]);
+		status = apply_one(frame, frame_bytes, capacity_bytes, operation, head[0], delta,
+			head[1]);
 		if (status != STATUS_OK)
 			return status;
 		delta += body;

@@ -25,8 +25,8 @@ enum delta_operation {
 #define DELTA_OPERATION_BYTES 4
 
 /* Appends one operation at out; returns bytes written, or 0 where capacity_bytes is too small. */
-size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation operation, uint16_t offset,
-	const uint8_t *bytes, uint16_t length);
+size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation operation,
+	uint16_t offset, const uint8_t *bytes, uint16_t length);
 
 /*
  * Appends the EDITs that turn before into after, both bytes_count long (at most HEADER_VIEW_BYTES).

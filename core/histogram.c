@@ -36,7 +36,8 @@ uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
 	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += histogram->counts[i];
 		if (seen > rank || (seen == histogram->total && seen > 0))
-			return bucket_top(i) < histogram->max_ns ? bucket_top(i) : histogram->max_ns;
+			return bucket_top(i) < histogram->max_ns ? bucket_top(i)
+								 : histogram->max_ns;
 	}
 	return 0;
 }

@@ -6,34 +6,34 @@
 #define BATCH_PACKETS_MAX 256
 #define FRAME_BYTES_MIN 14
 #define FRAME_BYTES_MAX 65535
-#define BATCH_BYTES_SOFT (64 * 1024)  /* a batch is closed once it holds this much */
-#define BATCH_BYTES_MAX (192 * 1024)  /* soft limit plus the largest frame, rounded up */
+#define BATCH_BYTES_SOFT (64 * 1024) /* a batch is closed once it holds this much */
+#define BATCH_BYTES_MAX (192 * 1024) /* soft limit plus the largest frame, rounded up */
 #define OUTCOME_BYTES_MAX (512 * 1024)
-#define DELTA_BYTES_MAX 65535	      /* of one packet */
-#define HEADER_VIEW_BYTES 128	      /* of a packet that a VNF may edit in place */
+#define DELTA_BYTES_MAX 65535 /* of one packet */
+#define HEADER_VIEW_BYTES 128 /* of a packet that a VNF may edit in place */
 
-#define LINE_BYTES 64		      /* journals are positioned in lines */
+#define LINE_BYTES 64 /* journals are positioned in lines */
 #define JOURNAL_BYTES_MIN (1u << 20)
 #define JOURNAL_READERS_MAX 16
-#define NAME_BYTES 64		      /* of chains, stages, VNFs, journals, with the NUL */
+#define NAME_BYTES 64 /* of chains, stages, VNFs, journals, with the NUL */
 #define PATH_BYTES 256
 
 #define STAGES_MAX 8
-#define REPLICAS_MAX 4		      /* of one stage */
-#define VNFS_MAX 8		      /* in one stage */
+#define REPLICAS_MAX 4 /* of one stage */
+#define VNFS_MAX 8     /* in one stage */
 #define PORTS_MAX 8
-#define FAULTS_MAX 64		      /* in one run */
-#define FAILOVERS_MAX 1024	      /* remembered in one run */
+#define FAULTS_MAX 64	   /* in one run */
+#define FAILOVERS_MAX 1024 /* remembered in one run */
 #define LOGGERS_COUNT 3
 
-#define TABLES_MAX 16		      /* of one stage */
+#define TABLES_MAX 16 /* of one stage */
 #define KEY_BYTES_MAX 40
 #define VALUE_BYTES_MAX 64
-#define TXN_WRITES_MAX 16	      /* entries one transaction may change */
-#define HOMES_MAX 256		      /* shards of one stage */
+#define TXN_WRITES_MAX 16 /* entries one transaction may change */
+#define HOMES_MAX 256	  /* shards of one stage */
 #define TIMER_QUANTUM_NS 1000000000ull
-#define TIMER_QUANTA_MAX 16384	      /* the longest timeout, in quanta */
-#define DROP_CAUSES_MAX 32	      /* of one VNF */
+#define TIMER_QUANTA_MAX 16384 /* the longest timeout, in quanta */
+#define DROP_CAUSES_MAX 32     /* of one VNF */
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64

@@ -7,8 +7,9 @@ enum status message_check(struct message *message)
 		return STATUS_CORRUPT;
 	if (message->version != MESSAGE_VERSION)
 		return STATUS_VERSION;
-	if (message->type < MESSAGE_HELLO || message->type > MESSAGE_AUDIT || message->role > ROLE_CLI ||
-		message->stage >= STAGES_MAX || message->number >= REPLICAS_MAX)
+	if (message->type < MESSAGE_HELLO || message->type > MESSAGE_AUDIT ||
+		message->role > ROLE_CLI || message->stage >= STAGES_MAX ||
+		message->number >= REPLICAS_MAX)
 		return STATUS_CORRUPT;
 	message->name[NAME_BYTES - 1] = 0;
 	message->text[MESSAGE_TEXT_BYTES - 1] = 0;

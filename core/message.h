@@ -38,7 +38,7 @@ struct message {
 	uint16_t version;
 	uint16_t type;
 	uint32_t role;
-	uint32_t stage; /* of a replica */
+	uint32_t stage;	 /* of a replica */
 	uint32_t number; /* of a replica in its stage, of a logger's role */
 	uint32_t pid;
 	uint64_t incarnation;

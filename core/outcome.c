@@ -40,7 +40,8 @@ enum status outcome_open(struct outcome_view *view, const void *bytes, size_t by
 	if (header->magic != OUTCOME_MAGIC)
 		return STATUS_VERSION;
 	if (header->bytes > bytes_count || header->count > BATCH_PACKETS_MAX ||
-		header->delta_bytes > OUTCOME_BYTES_MAX || header->extra_bytes > OUTCOME_BYTES_MAX ||
+		header->delta_bytes > OUTCOME_BYTES_MAX ||
+		header->extra_bytes > OUTCOME_BYTES_MAX ||
 		header->bytes != extras_at(header) + header->extra_bytes)
 		return STATUS_CORRUPT;
 	view->header = header;
@@ -50,7 +51,8 @@ enum status outcome_open(struct outcome_view *view, const void *bytes, size_t by
 	for (uint32_t i = 0; i < header->count; i++) {
 		if (view->records[i].verdict > VERDICT_DROP)
 			return STATUS_CORRUPT;
-		if (view->records[i].verdict == VERDICT_FORWARD && view->records[i].where >= PORTS_MAX)
+		if (view->records[i].verdict == VERDICT_FORWARD &&
+			view->records[i].where >= PORTS_MAX)
 			return STATUS_CORRUPT;
 		delta_bytes += view->records[i].delta_bytes;
 	}

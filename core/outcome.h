@@ -41,7 +41,7 @@ struct outcome_header {
 	uint32_t bytes;	      /* of the whole outcome */
 	uint32_t delta_bytes; /* of all records together */
 	uint32_t extra_bytes;
-	uint16_t count; /* of records: the base batch's */
+	uint16_t count;	  /* of records: the base batch's */
 	uint16_t aborted; /* transactions that aborted */
 	uint64_t reserved[2];
 };
@@ -55,7 +55,7 @@ enum extra_type {
 struct outcome_extra {
 	uint16_t type;
 	uint16_t record; /* index into the batch */
-	uint32_t bytes;  /* of content, unpadded */
+	uint32_t bytes;	 /* of content, unpadded */
 };
 
 /* The header of a fold block; a fold is one or more blocks of the same batch. */
@@ -66,9 +66,9 @@ struct fold_header {
 	uint64_t state_digest; /* of all state then; in every block of the fold */
 	uint32_t bytes;
 	uint32_t images;
-	uint32_t part;	    /* from 0 */
-	uint32_t last;	    /* 1 in the last block */
-	uint64_t next_id;   /* packet ID that follows the batch */
+	uint32_t part;	  /* from 0 */
+	uint32_t last;	  /* 1 in the last block */
+	uint64_t next_id; /* packet ID that follows the batch */
 	uint64_t reserved;
 };
 
@@ -100,7 +100,8 @@ struct outcome_view {
 };
 
 /* Survives any bytes, which must be 8-byte aligned. Errors: CORRUPT, VERSION. */
-MUST_CHECK enum status outcome_open(struct outcome_view *view, const void *bytes, size_t bytes_count);
+MUST_CHECK enum status outcome_open(struct outcome_view *view, const void *bytes,
+	size_t bytes_count);
 
 /* The extra at *offset (0 to start), which moves on; NULL after the last. Checked by open. */
 const struct outcome_extra *outcome_extra_next(const struct outcome_view *view, uint32_t *offset);

@@ -27,8 +27,8 @@ uint64_t wire_sequence_widen(uint32_t wire, uint64_t near)
 
 static uint64_t wire_id_pack(struct wire_id id)
 {
-	return (uint64_t)(id.sequencer & 7) << 33 | (uint64_t)(id.sequence & WIRE_SEQUENCE_MASK) << 5 |
-	       (id.version & 31);
+	return (uint64_t)(id.sequencer & 7) << 33 |
+	       (uint64_t)(id.sequence & WIRE_SEQUENCE_MASK) << 5 | (id.version & 31);
 }
 
 static bool vid_is_reserved(uint32_t vid)
@@ -40,11 +40,12 @@ bool wire_id_expressible(struct wire_id id)
 {
 	uint64_t packed = wire_id_pack(id);
 
-	return !vid_is_reserved(packed >> 24 & VID_MASK) && !vid_is_reserved(packed >> 12 & VID_MASK) &&
-	       !vid_is_reserved(packed & VID_MASK);
+	return !vid_is_reserved(packed >> 24 & VID_MASK) &&
+	       !vid_is_reserved(packed >> 12 & VID_MASK) && !vid_is_reserved(packed & VID_MASK);
 }
 
-enum status wire_id_tag(struct wire_id id, uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes)
+enum status wire_id_tag(struct wire_id id, uint8_t *frame, size_t *frame_bytes,
+	size_t capacity_bytes)
 {
 	uint64_t packed = wire_id_pack(id);
 
@@ -84,7 +85,8 @@ enum status wire_id_untag(uint8_t *frame, size_t *frame_bytes, struct wire_id *i
 	id->sequencer = (uint8_t)(packed >> 33);
 	id->sequence = (uint32_t)(packed >> 5) & WIRE_SEQUENCE_MASK;
 	id->version = packed & 31;
-	memmove(frame + MAC_BYTES, frame + MAC_BYTES + WIRE_BYTES, *frame_bytes - MAC_BYTES - WIRE_BYTES);
+	memmove(frame + MAC_BYTES, frame + MAC_BYTES + WIRE_BYTES,
+		*frame_bytes - MAC_BYTES - WIRE_BYTES);
 	*frame_bytes -= WIRE_BYTES;
 	return STATUS_OK;
 }

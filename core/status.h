@@ -35,6 +35,10 @@ enum status {
 const char *status_text(enum status status);
 
 /* A bug of ours (never of the input) ends the process; stays on in release builds. */
-#define BUG_ON(condition) do { if (__builtin_expect(!!(condition), 0)) __builtin_trap(); } while (0)
+#define BUG_ON(condition)                                                                          \
+	do {                                                                                       \
+		if (__builtin_expect(!!(condition), 0))                                            \
+			__builtin_trap();                                                          \
+	} while (0)
 
 #endif

@@ -35,7 +35,8 @@ static enum status check_line(struct audit_verdict *verdict, const char *line, s
 	if (strncmp(hash_field + strlen(HASH_FIELD), hash, 64) != 0)
 		return bad(verdict, number, "its hash does not match: the line was changed");
 	if (strncmp(prev_field + strlen(PREV_FIELD), verdict->hash, 64) != 0)
-		return bad(verdict, number, "it does not follow the line before: lines were removed or moved");
+		return bad(verdict, number,
+			"it does not follow the line before: lines were removed or moved");
 	if (strncmp(line, "{\"seq\":", 7) != 0 || strtoull(line + 7, NULL, 10) != number)
 		return bad(verdict, number, "its sequence number is wrong");
 	memcpy(verdict->hash, hash, sizeof(hash));
@@ -92,7 +93,8 @@ static void plain(char *out, size_t bytes, const char *text)
 	size_t i = 0;
 
 	for (; text[i] != 0 && i + 1 < bytes; i++)
-		out[i] = (unsigned char)text[i] < 32 || text[i] == '"' || text[i] == '\\' ? '?' : text[i];
+		out[i] = (unsigned char)text[i] < 32 || text[i] == '"' || text[i] == '\\' ? '?'
+											  : text[i];
 	out[i] = 0;
 }
 
@@ -113,11 +115,11 @@ enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns
 		"{\"seq\":%llu,\"wall\":\"%s.%06lluZ\",\"mono_ns\":%llu,\"actor\":\"%s\",\"action\":\"%s\","
 		"\"object\":\"%s\",\"term\":%llu,\"detail\":\"%s\"" PREV_FIELD "%s\"",
 		(unsigned long long)audit->sequence + 1, when,
-		(unsigned long long)(wall_ns % 1000000000ull / 1000), (unsigned long long)mono_ns, actor,
-		action, object, (unsigned long long)term, clean, audit->hash);
+		(unsigned long long)(wall_ns % 1000000000ull / 1000), (unsigned long long)mono_ns,
+		actor, action, object, (unsigned long long)term, clean, audit->hash);
 	audit_hash(line, (size_t)bytes, hash);
-	if (fprintf(audit->file, "%s" HASH_FIELD "%s\"}\n", line, hash) < 0 || fflush(audit->file) != 0 ||
-		fdatasync(fileno(audit->file)) != 0)
+	if (fprintf(audit->file, "%s" HASH_FIELD "%s\"}\n", line, hash) < 0 ||
+		fflush(audit->file) != 0 || fdatasync(fileno(audit->file)) != 0)
 		return STATUS_IO;
 	audit->sequence++;
 	memcpy(audit->hash, hash, sizeof(hash));

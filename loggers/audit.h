@@ -26,8 +26,8 @@ struct audit {
 /* What verify found. */
 struct audit_verdict {
 	uint64_t lines;
-	uint64_t bad_line; /* from 1; 0: none */
-	char what[128];	   /* is wrong with it */
+	uint64_t bad_line;	     /* from 1; 0: none */
+	char what[128];		     /* is wrong with it */
 	char hash[AUDIT_HASH_BYTES]; /* of the last good line: keep it elsewhere to notice a cut */
 };
 

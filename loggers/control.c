@@ -116,7 +116,8 @@ enum status control_start(struct control *control, const char *run_dir, const st
 	control->context = context;
 	control->stop = 0;
 	control->fd = -1;
-	return pthread_create(&control->thread, NULL, control_thread, control) == 0 ? STATUS_OK : STATUS_IO;
+	return pthread_create(&control->thread, NULL, control_thread, control) == 0 ? STATUS_OK
+										    : STATUS_IO;
 }
 
 enum status control_send(struct control *control, struct message *message)

@@ -12,7 +12,8 @@
 #include "core/message.h"
 
 /* Runs in the control thread. Fill *answer and return true to answer. */
-typedef bool (*control_handler)(void *context, const struct message *message, struct message *answer);
+typedef bool (
+	*control_handler)(void *context, const struct message *message, struct message *answer);
 
 struct control {
 	char path[PATH_BYTES];

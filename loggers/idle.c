@@ -52,13 +52,15 @@ static void sleep_armed(struct idle *idle, uint64_t timeout_ns)
 			.uaddr = (uintptr_t)&idle->journals[i]->control->wake,
 			.flags = FUTEX_32,
 		};
-	if (idle->armed == 0 || (syscall(SYS_futex_waitv, waits, idle->armed, 0, &until,
-					 CLOCK_MONOTONIC) < 0 && errno == ENOSYS))
+	if (idle->armed == 0 ||
+		(syscall(SYS_futex_waitv, waits, idle->armed, 0, &until, CLOCK_MONOTONIC) < 0 &&
+			errno == ENOSYS))
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	idle_disarm(idle);
 }
 
-void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count, uint64_t timeout_ns)
+void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count,
+	uint64_t timeout_ns)
 {
 	if (++idle->rounds < SPIN_ROUNDS) {
 		__builtin_ia32_pause();

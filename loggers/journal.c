@@ -26,7 +26,8 @@ void journal_format(struct journal_control *control, const char *name, uint64_t 
 	atomic_write_release(&control->ready, 1u);
 }
 
-enum status journal_check(const struct journal_control *control, size_t control_bytes, size_t ring_bytes)
+enum status journal_check(const struct journal_control *control, size_t control_bytes,
+	size_t ring_bytes)
 {
 	if (control_bytes < sizeof(*control) || atomic_read_acquire(&control->ready) == 0)
 		return STATUS_EMPTY;
@@ -38,7 +39,8 @@ enum status journal_check(const struct journal_control *control, size_t control_
 	return STATUS_OK;
 }
 
-enum status journal_writer_open(struct journal_writer *writer, struct journal *journal, uint16_t term)
+enum status journal_writer_open(struct journal_writer *writer, struct journal *journal,
+	uint16_t term)
 {
 	struct journal_control *control = journal->control;
 	uint64_t expected = 0;
@@ -141,7 +143,8 @@ static void block_seal_header(struct journal_block *block)
 enum status journal_publish(struct journal_writer *writer, uint32_t bytes, uint64_t next_batch)
 {
 	struct journal_control *control = writer->journal->control;
-	struct journal_block *block = block_at(writer->journal, writer->position + writer->pad_lines);
+	struct journal_block *block =
+		block_at(writer->journal, writer->position + writer->pad_lines);
 	uint32_t lines = 1 + (uint32_t)(ALIGN_UP((uint64_t)bytes, LINE_BYTES) / LINE_BYTES);
 	uint64_t expected = writer->term | writer->position;
 
@@ -244,8 +247,8 @@ static enum status slot_claim(struct journal_control *control, uint32_t *slot)
 	return STATUS_FULL;
 }
 
-enum status journal_attach(struct journal_reader *reader, struct journal *journal, enum journal_gate gate,
-	uint32_t group, const char *name, uint64_t from)
+enum status journal_attach(struct journal_reader *reader, struct journal *journal,
+	enum journal_gate gate, uint32_t group, const char *name, uint64_t from)
 {
 	struct journal_control *control = journal->control;
 	struct journal_slot *slot;
@@ -264,7 +267,8 @@ enum status journal_attach(struct journal_reader *reader, struct journal *journa
 		at = from == JOURNAL_FROM_TAIL ? atomic_read_seq_cst(&control->tail) : from;
 		atomic_write_seq_cst(&slot->cursor, at);
 		(void)atomic_or_seq_cst(&control->attached, 1ull << index);
-		if (atomic_read_seq_cst(&control->tail) <= at && at <= journal_head_position(journal))
+		if (atomic_read_seq_cst(&control->tail) <= at &&
+			at <= journal_head_position(journal))
 			break;
 		(void)atomic_and_seq_cst(&control->attached, ~(1ull << index));
 		if (from != JOURNAL_FROM_TAIL) {
@@ -349,16 +353,26 @@ enum status journal_peek(struct journal_reader *reader, const void **payload, ui
 	}
 	*payload = block_at(journal, reader->position) + 1;
 	*bytes = block.bytes;
-	if (journal->control->checked && crc32c(0, *payload, block.bytes) != block.payload_crc)
+	if (!reader->lazy && !journal_payload_sound(reader))
 		return journal_reader_valid(reader) ? STATUS_CORRUPT : STATUS_LAPPED;
 	return STATUS_OK;
+}
+
+bool journal_payload_sound(const struct journal_reader *reader)
+{
+	const struct journal_block *block = block_at(reader->journal, reader->position);
+
+	return !reader->journal->control->checked ||
+	       (block->bytes <= (uint64_t)reader->block_lines * LINE_BYTES &&
+		       crc32c(0, block + 1, block->bytes) == block->payload_crc);
 }
 
 void journal_advance(struct journal_reader *reader)
 {
 	reader->position += reader->block_lines;
 	reader->block_lines = 0;
-	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor, reader->position);
+	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor,
+		reader->position);
 }
 
 void journal_move_to(struct journal_reader *reader, uint64_t position)

@@ -43,7 +43,8 @@ enum journal_gate {
 /* Writer: the reader itself; reads: the journal's writer, the manager. A page each. */
 struct journal_slot {
 	struct owner owner;
-	uint64_t cursor __attribute__((aligned(64))); /* position: all before it may be overwritten */
+	uint64_t cursor
+		__attribute__((aligned(64))); /* position: all before it may be overwritten */
 	uint32_t gate __attribute__((aligned(64)));
 	uint32_t group;
 	char name[NAME_BYTES];
@@ -109,6 +110,7 @@ struct journal_reader {
 	uint32_t slot;
 	uint32_t gate;
 	uint32_t block_lines;
+	bool lazy; /* payloads are not checked by peek: ask journal_payload_sound before use */
 };
 
 /* Formats control memory (zeroed) for a ring of ring_bytes. Before anybody else sees it. */
@@ -127,7 +129,8 @@ MUST_CHECK enum status journal_writer_open(struct journal_writer *writer, struct
  * Room for a payload of up to bytes. *payload stays the writer's until the publish.
  * Errors: BLOCKED (a gating reader holds it back), SEALED, TOO_BIG (never fits).
  */
-MUST_CHECK enum status journal_reserve(struct journal_writer *writer, uint32_t bytes, void **payload);
+MUST_CHECK enum status journal_reserve(struct journal_writer *writer, uint32_t bytes,
+	void **payload);
 
 /* Publishes the reserved room's first bytes; next_batch is one past the last batch in it. */
 MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t bytes,
@@ -164,6 +167,9 @@ void journal_release_slot(struct journal *journal, uint32_t slot);
 MUST_CHECK enum status journal_peek(struct journal_reader *reader, const void **payload,
 	uint32_t *bytes);
 void journal_advance(struct journal_reader *reader);
+
+/* Checks the peeked block's payload, for lazy readers. */
+bool journal_payload_sound(const struct journal_reader *reader);
 
 /* For a reader that only holds a place: lets go of all before the block boundary at position. */
 void journal_move_to(struct journal_reader *reader, uint64_t position);

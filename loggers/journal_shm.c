@@ -80,7 +80,8 @@ static enum status open_file(void **memory, size_t *bytes, const char *path, boo
 }
 
 /* In huge pages where they are and suffice, linked from the place; else an ordinary file. */
-static enum status create_ring(void **ring, const struct shm_place *place, const char *name, size_t bytes)
+static enum status create_ring(void **ring, const struct shm_place *place, const char *name,
+	size_t bytes)
 {
 	char path[FILE_PATH_BYTES], huge[FILE_PATH_BYTES];
 
@@ -97,8 +98,9 @@ static enum status create_ring(void **ring, const struct shm_place *place, const
 	return create_file(ring, path, bytes);
 }
 
-enum status journal_shm_create(struct journal *journal, const struct shm_place *place, const char *name,
-	uint64_t ring_bytes, uint64_t first_batch, uint64_t incarnation, bool checked)
+enum status journal_shm_create(struct journal *journal, const struct shm_place *place,
+	const char *name, uint64_t ring_bytes, uint64_t first_batch, uint64_t incarnation,
+	bool checked)
 {
 	char path[FILE_PATH_BYTES];
 	void *control, *ring;
@@ -121,7 +123,8 @@ enum status journal_shm_create(struct journal *journal, const struct shm_place *
 	return STATUS_OK;
 }
 
-enum status journal_shm_open(struct journal *journal, const struct shm_place *place, const char *name)
+enum status journal_shm_open(struct journal *journal, const struct shm_place *place,
+	const char *name)
 {
 	char path[FILE_PATH_BYTES];
 	void *control, *ring;
@@ -179,7 +182,8 @@ void journal_shm_unlink(const struct shm_place *place, const char *name)
 	unlink(path);
 }
 
-enum status shm_page_create(void **page, const struct shm_place *place, const char *name, size_t bytes)
+enum status shm_page_create(void **page, const struct shm_place *place, const char *name,
+	size_t bytes)
 {
 	char path[FILE_PATH_BYTES];
 
@@ -187,7 +191,8 @@ enum status shm_page_create(void **page, const struct shm_place *place, const ch
 	return create_file(page, path, bytes);
 }
 
-enum status shm_page_open(void **page, const struct shm_place *place, const char *name, size_t bytes)
+enum status shm_page_open(void **page, const struct shm_place *place, const char *name,
+	size_t bytes)
 {
 	char path[FILE_PATH_BYTES];
 	size_t found_bytes = 0;

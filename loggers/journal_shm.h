@@ -10,8 +10,9 @@
 #include "loggers/journal.h"
 
 struct shm_place {
-	char dir[PATH_BYTES];	   /* private to its owner; control files and rings */
-	char huge_dir[PATH_BYTES]; /* on a hugetlbfs mount, or empty: rings are then linked from dir */
+	char dir[PATH_BYTES]; /* private to its owner; control files and rings */
+	char huge_dir
+		[PATH_BYTES]; /* on a hugetlbfs mount, or empty: rings are then linked from dir */
 };
 
 /*
@@ -19,7 +20,8 @@ struct shm_place {
  * IO. Nothing is left behind on an error.
  */
 MUST_CHECK enum status journal_shm_create(struct journal *journal, const struct shm_place *place,
-	const char *name, uint64_t ring_bytes, uint64_t first_batch, uint64_t incarnation, bool checked);
+	const char *name, uint64_t ring_bytes, uint64_t first_batch, uint64_t incarnation,
+	bool checked);
 
 /* Maps a journal read-only (its control file read-write). Errors: NOT_FOUND, EMPTY (not yet ready),
  * VERSION, CORRUPT, IO. */

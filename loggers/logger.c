@@ -20,18 +20,26 @@ enum status logger_attach(struct logger *logger)
 
 	if (logger->kind == LOGGER_PROGRESS || (logger->kind == LOGGER_PACKETS && !logger->keeps)) {
 		if (logger->kind == LOGGER_PACKETS)
-			logger->counts->next_batch = NO_BATCH; /* it is not asked to keep anything */
+			logger->counts->next_batch =
+				NO_BATCH; /* it is not asked to keep anything */
 		return STATUS_OK;
 	}
 	status = journal_shm_open(&logger->base, &logger->role->place, BASE_JOURNAL_NAME);
 	if (status == STATUS_OK)
-		status = journal_attach(&logger->input, &logger->base, gate, 0, "logger", JOURNAL_FROM_TAIL);
+		status = journal_attach(&logger->input, &logger->base, gate, 0, "logger",
+			JOURNAL_FROM_TAIL);
 	logger->attached = status == STATUS_OK;
 	return status;
 }
 
-enum status logger_add_source(struct logger *logger, const char *name, uint32_t stage, uint32_t replica,
-	uint64_t incarnation)
+/* Whether outcomes are kept or searched, rather than only counted. */
+static bool takes_whole(const struct logger *logger)
+{
+	return logger->kind == LOGGER_DETERMINANTS && logger->keeps;
+}
+
+enum status logger_add_source(struct logger *logger, const char *name, uint32_t stage,
+	uint32_t replica, uint64_t incarnation)
 {
 	struct logger_source *source = NULL;
 	enum status status;
@@ -54,6 +62,7 @@ enum status logger_add_source(struct logger *logger, const char *name, uint32_t 
 		journal_shm_close(&source->journal);
 		return status;
 	}
+	source->reader.lazy = !takes_whole(logger);
 	source->stage = stage;
 	source->replica = replica;
 	source->incarnation = incarnation;
@@ -113,7 +122,8 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
 		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
 		return false;
-	if (logger->disk && atomic_read_acquire(&page->loggers[LOGGER_PACKETS].durable_batch) <= batch)
+	if (logger->disk &&
+		atomic_read_acquire(&page->loggers[LOGGER_PACKETS].durable_batch) <= batch)
 		return false;
 	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
 		uint32_t state = atomic_read_acquire(&stage->replicas[r].state);
@@ -169,20 +179,21 @@ static void count_determinants(struct logger *logger, const struct outcome_view 
 static void take_outcome(struct logger *logger, struct logger_source *source, const void *payload,
 	uint32_t bytes)
 {
+	const struct outcome_header *header = payload;
 	struct outcome_view outcome;
 
-	if (outcome_open(&outcome, payload, bytes) != STATUS_OK)
+	if (bytes < sizeof(*header) || header->magic != OUTCOME_MAGIC)
 		return; /* the egress tells on that replica */
-	source->next_batch = outcome.header->batch_no + 1;
-	source->digest = outcome.header->digest;
-	if (logger->kind != LOGGER_DETERMINANTS || outcome.header->batch_no != logger->next_batch)
+	source->next_batch = header->batch_no + 1;
+	source->digest = header->digest;
+	if (logger->kind != LOGGER_DETERMINANTS || header->batch_no != logger->next_batch)
 		return;
-	if (logger->keeps) {
-		store_add(logger->store, outcome.header->batch_no, payload, outcome.header->bytes);
-		counter_add(&logger->counts->bytes, outcome.header->bytes);
-	}
-	count_determinants(logger, &outcome);
 	logger->next_batch++;
+	if (!takes_whole(logger) || outcome_open(&outcome, payload, bytes) != STATUS_OK)
+		return;
+	store_add(logger->store, header->batch_no, payload, header->bytes);
+	counter_add(&logger->counts->bytes, header->bytes);
+	count_determinants(logger, &outcome);
 }
 
 static uint32_t read_source(struct logger *logger, struct logger_source *source)
@@ -196,19 +207,26 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		(status = journal_peek(&source->reader, &payload, &bytes)) == STATUS_OK) {
 		if (!block_is_fold(payload, bytes))
 			take_outcome(logger, source, payload, bytes);
-		else if (logger->kind == LOGGER_DETERMINANTS && fold_open(&fold, payload, bytes) == STATUS_OK)
+		else if (logger->kind == LOGGER_DETERMINANTS &&
+			 journal_payload_sound(&source->reader) &&
+			 fold_open(&fold, payload, bytes) == STATUS_OK)
 			fold_take(&source->fold, fold);
 		journal_advance(&source->reader);
 		work++;
 	}
 	if (status == STATUS_DETACHED || status == STATUS_CORRUPT) {
 		/* Fell behind: carries on at the oldest block, with a gap. */
+		bool lazy = source->reader.lazy;
+
 		journal_detach(&source->reader);
 		fold_discard(&source->fold);
 		counter_add(&logger->counts->gaps, 1);
-		if (status == STATUS_CORRUPT || journal_attach(&source->reader, &source->journal, GATE_OPTIONAL,
-							0, "logger", JOURNAL_FROM_TAIL) != STATUS_OK)
+		if (status == STATUS_CORRUPT ||
+			journal_attach(&source->reader, &source->journal, GATE_OPTIONAL, 0,
+				"logger", JOURNAL_FROM_TAIL) != STATUS_OK)
 			source_drop(source, false);
+		else
+			source->reader.lazy = lazy;
 	} else if (status == STATUS_SEALED && !source->fold.complete) {
 		source_drop(source, true);
 	}
@@ -248,10 +266,12 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 		}
 		if (source->next_batch < lowest)
 			lowest = source->next_batch;
-		if (logger->kind == LOGGER_PROGRESS && source->next_batch >= source->noted_batch + NOTE_BATCHES) {
+		if (logger->kind == LOGGER_PROGRESS &&
+			source->next_batch >= source->noted_batch + NOTE_BATCHES) {
 			uint64_t note[2] = {source->next_batch, source->digest};
 
-			*status = store_note(logger->store, source->journal.control->name, note, sizeof(note));
+			*status = store_note(logger->store, source->journal.control->name, note,
+				sizeof(note));
 			source->noted_batch = source->next_batch;
 			counter_add(&logger->counts->bytes, sizeof(note));
 		}
@@ -271,7 +291,8 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 
 	if (!logger->attached)
 		return 0;
-	while (work < GROUP_BATCHES && (read = journal_peek(&logger->input, &payload, &bytes)) == STATUS_OK) {
+	while (work < GROUP_BATCHES &&
+		(read = journal_peek(&logger->input, &payload, &bytes)) == STATUS_OK) {
 		const struct batch_header *batch = payload;
 
 		if (bytes < sizeof(*batch) || batch->magic != BATCH_MAGIC || batch->bytes > bytes)
@@ -288,8 +309,8 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 	}
 	if (read == STATUS_DETACHED) {
 		journal_detach(&logger->input);
-		logger->attached = journal_attach(&logger->input, &logger->base, GATE_OPTIONAL, 0, "logger",
-					   JOURNAL_FROM_TAIL) == STATUS_OK;
+		logger->attached = journal_attach(&logger->input, &logger->base, GATE_OPTIONAL, 0,
+					   "logger", JOURNAL_FROM_TAIL) == STATUS_OK;
 	}
 	(void)status;
 	return work;
@@ -302,7 +323,8 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	uint32_t work;
 
 	*status = STATUS_OK;
-	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status) : work_sources(logger, status);
+	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status)
+					      : work_sources(logger, status);
 	if (*status == STATUS_OK)
 		*status = store_write(logger->store);
 	if (*status == STATUS_OK && logger->disk && work > 0)

@@ -39,7 +39,8 @@ struct logger {
 	struct store *store;
 	struct page_logger *counts;
 	struct journal base;
-	struct journal_reader input; /* packets: what is logged; determinants: holds the fold watermark */
+	struct journal_reader
+		input; /* packets: what is logged; determinants: holds the fold watermark */
 	bool attached;
 	bool disk;
 	bool keeps; /* batches go to the store: retention, or disk */

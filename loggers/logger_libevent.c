@@ -34,7 +34,8 @@ static bool append_chunk(void *context, const void *bytes, uint32_t count)
 {
 	struct evbuffer *out = context;
 
-	return evbuffer_add(out, &count, sizeof(count)) == 0 && evbuffer_add(out, bytes, count) == 0;
+	return evbuffer_add(out, &count, sizeof(count)) == 0 &&
+	       evbuffer_add(out, bytes, count) == 0;
 }
 
 static void on_sent(struct bufferevent *events, void *argument)
@@ -63,9 +64,9 @@ static void on_request(struct bufferevent *events, void *argument)
 	bufferevent_read(events, &request, sizeof(request));
 	if (request.magic == SERVE_MAGIC && request.kind == SERVE_BASE)
 		status = store_read_base(self->logger.store, append_chunk, out);
-	else if (request.magic == SERVE_MAGIC && request.kind == (self->logger.kind == LOGGER_PACKETS
-							 ? SERVE_BATCHES
-							 : SERVE_OUTCOMES))
+	else if (request.magic == SERVE_MAGIC &&
+		 request.kind ==
+			 (self->logger.kind == LOGGER_PACKETS ? SERVE_BATCHES : SERVE_OUTCOMES))
 		status = store_read_batches(self->logger.store, request.first_batch, request.count,
 			append_chunk, out);
 	if (status != STATUS_OK) {
@@ -76,11 +77,12 @@ static void on_request(struct bufferevent *events, void *argument)
 	bufferevent_setcb(events, NULL, on_sent, on_closed, self);
 }
 
-static void on_connection(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-	int length, void *argument)
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int length, void *argument)
 {
 	struct logger_process *self = argument;
-	struct bufferevent *events = bufferevent_socket_new(self->events, fd, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *events =
+		bufferevent_socket_new(self->events, fd, BEV_OPT_CLOSE_ON_FREE);
 
 	(void)listener;
 	(void)address;
@@ -109,10 +111,11 @@ static enum status start_server(struct logger_process *self, char *error)
 	unlink(address.sun_path);
 	self->events = event_base_new();
 	if (self->events != NULL)
-		listener = evconnlistener_new_bind(self->events, on_connection, self, LEV_OPT_CLOSE_ON_FREE, 8,
-			(struct sockaddr *)&address, sizeof(address));
+		listener = evconnlistener_new_bind(self->events, on_connection, self,
+			LEV_OPT_CLOSE_ON_FREE, 8, (struct sockaddr *)&address, sizeof(address));
 	if (listener == NULL || pthread_create(&self->server, NULL, server_main, self) != 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot listen: %s", address.sun_path, strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot listen: %s", address.sun_path,
+			strerror(errno));
 		return STATUS_IO;
 	}
 	return STATUS_OK;
@@ -138,8 +141,9 @@ enum status logger_dir_prepare(const struct config *config, char *error)
 {
 	if ((mkdir(config->logger_dir, 0700) != 0 && errno != EEXIST) ||
 		access(config->logger_dir, W_OK | X_OK) != 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: 'loggers: dir' %.150s cannot be written: %s",
-			config->path, config->logger_dir, strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: 'loggers: dir' %.150s cannot be written: %s", config->path,
+			config->logger_dir, strerror(errno));
 		return STATUS_IO;
 	}
 	return STATUS_OK;
@@ -200,7 +204,8 @@ int logger_role_main(const struct role_options *options)
 			continue;
 		}
 		if (status == STATUS_IO) {
-			page_fail(self.role.page, "the %s logger cannot write its store: see its message above",
+			page_fail(self.role.page,
+				"the %s logger cannot write its store: see its message above",
 				logger_names[self.logger.kind]);
 			_exit(1);
 		}

@@ -18,7 +18,8 @@ struct page_failover *page_open_failover(struct page *page)
 
 void page_journal_name(char *name, const char *stage, uint32_t replica, uint64_t incarnation)
 {
-	snprintf(name, NAME_BYTES, "%.32s-%u.%llu", stage, replica, (unsigned long long)incarnation);
+	snprintf(name, NAME_BYTES, "%.32s-%u.%llu", stage, replica,
+		(unsigned long long)incarnation);
 }
 
 void page_fail(struct page *page, const char *format, ...)

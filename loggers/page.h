@@ -57,7 +57,7 @@ struct page_egress {
 	uint64_t first_release_ns;
 	uint64_t gap_max_ns; /* the longest between two releases while input was pending */
 	uint64_t wins[REPLICAS_MAX];
-	uint64_t sink_missing;	  /* gen: sequence numbers that the sink never saw */
+	uint64_t sink_missing; /* gen: sequence numbers that the sink never saw */
 	uint64_t sink_duplicated;
 	uint64_t sink_reordered;
 	uint64_t sink_seen;
@@ -68,7 +68,7 @@ struct page_egress {
 
 enum replica_state {
 	REPLICA_ABSENT = 0,
-	REPLICA_STARTING = 1, /* ordered; not yet in its place */
+	REPLICA_STARTING = 1,  /* ordered; not yet in its place */
 	REPLICA_RESTORING = 2, /* runs, behind the head */
 	REPLICA_READY = 3,
 	REPLICA_FAILED = 4, /* dead, hung or wrong; sealed */
@@ -88,7 +88,7 @@ struct page_replica {
 	uint32_t waiting;
 	/* Writer: the egress. */
 	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */
-	uint64_t compared_batch;      /* all its outcomes below are read */
+	uint64_t compared_batch;			       /* all its outcomes below are read */
 	uint64_t drained_incarnation; /* read to its sealed end: the journal may go */
 };
 
@@ -118,9 +118,9 @@ struct page_fault {
 	uint32_t action;
 	uint32_t target;
 	uint32_t stage;
-	uint64_t at_packet; /* 0: not by packet */
+	uint64_t at_packet;  /* 0: not by packet */
 	uint64_t at_time_ns; /* after the first packet; with at_packet 0 */
-	uint32_t failover; /* set when raised */
+	uint32_t failover;   /* set when raised */
 };
 
 enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3 };
@@ -149,11 +149,11 @@ struct page_failover {
 
 /* Writer: each logger its own. */
 struct page_logger {
-	uint64_t next_batch; /* all below are written */
+	uint64_t next_batch;	/* all below are written */
 	uint64_t durable_batch; /* all below are fsynced */
 	uint64_t bytes;
 	uint64_t determinant_bytes;
-	uint64_t gaps; /* batches it could not keep */
+	uint64_t gaps;		/* batches it could not keep */
 	uint64_t trimmed_batch; /* all below are dropped */
 };
 

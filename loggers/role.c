@@ -40,7 +40,8 @@ static void find_hugetlbfs(char *dir)
 	if (free_pages != NULL && fscanf(free_pages, "%lu", &count) != 1)
 		count = 0;
 	while (count > 0 && mounts != NULL && (mount = getmntent(mounts)) != NULL) {
-		if (strcmp(mount->mnt_type, "hugetlbfs") == 0 && strlen(mount->mnt_dir) < PATH_BYTES / 2 &&
+		if (strcmp(mount->mnt_type, "hugetlbfs") == 0 &&
+			strlen(mount->mnt_dir) < PATH_BYTES / 2 &&
 			strstr(mount->mnt_opts, "pagesize=1024M") == NULL) {
 			snprintf(dir, PATH_BYTES, "%s", mount->mnt_dir);
 			break;
@@ -84,8 +85,10 @@ enum status role_open(struct role *role, const struct role_options *options, cha
 	if (status == STATUS_OK && role->page->magic != PAGE_MAGIC)
 		status = STATUS_VERSION;
 	if (status != STATUS_OK) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: no chain runs here (%s): start one with "
-			"'understudy run', or give its --run-dir", options->run_dir, status_text(status));
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: no chain runs here (%s): start one with "
+			"'understudy run', or give its --run-dir",
+			options->run_dir, status_text(status));
 		config_free(role->config);
 	}
 	return status;

@@ -27,13 +27,15 @@ struct role {
 };
 
 /* Loads the configuration with the options applied. error: one line. */
-MUST_CHECK enum status role_config(struct config **config, const struct role_options *options, char *error);
+MUST_CHECK enum status role_config(struct config **config, const struct role_options *options,
+	char *error);
 
 /* Where a run directory's shared memory lies. */
 void role_place(struct shm_place *place, const char *run_dir, enum hugepages hugepages);
 
 /* For a role process: configuration and the page, which the supervisor made. */
-MUST_CHECK enum status role_open(struct role *role, const struct role_options *options, char *error);
+MUST_CHECK enum status role_open(struct role *role, const struct role_options *options,
+	char *error);
 void role_close(struct role *role);
 
 /* The hello of a process. */

@@ -97,7 +97,8 @@ static enum status open_families(struct store *store, const char *dir, char *err
 	store->db = rocksdb_open_column_families(store->options, dir, count > 0 ? (int)count : 1,
 		count > 0 ? (const char *const *)names : fallback, options, handles, &problem);
 	if (problem != NULL) {
-		snprintf(error, CONFIG_ERROR_LINE, "%.150s: the log cannot be opened: %.200s", dir, problem);
+		snprintf(error, CONFIG_ERROR_LINE, "%.150s: the log cannot be opened: %.200s", dir,
+			problem);
 		rocksdb_free(problem);
 	} else {
 		store->facts = handles[0];
@@ -127,8 +128,10 @@ static enum status claim_for(struct store *store, const char *dir, const char *c
 		return STATUS_IO;
 	other = found != NULL && (bytes != strlen(chain) || memcmp(found, chain, bytes) != 0);
 	if (other)
-		snprintf(error, CONFIG_ERROR_LINE, "%.150s: this is the log of chain '%.*s': give chain '%s' "
-			"another 'loggers: dir'", dir, (int)bytes, found, chain);
+		snprintf(error, CONFIG_ERROR_LINE,
+			"%.150s: this is the log of chain '%.*s': give chain '%s' "
+			"another 'loggers: dir'",
+			dir, (int)bytes, found, chain);
 	rocksdb_free(found);
 	return other ? STATUS_INVALID : store_note(store, "chain", chain, (uint32_t)strlen(chain));
 }
@@ -149,8 +152,8 @@ static void make_options(struct store *store)
 	pthread_mutex_init(&store->lock, NULL);
 }
 
-enum status store_open(struct store **result, const char *dir, const char *chain, uint64_t segment_bytes,
-	char *error)
+enum status store_open(struct store **result, const char *dir, const char *chain,
+	uint64_t segment_bytes, char *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	char *problem = NULL;
@@ -159,8 +162,10 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	if (store == NULL)
 		return STATUS_NO_MEMORY;
 	if (dir_is_foreign(dir)) {
-		snprintf(error, CONFIG_ERROR_LINE, "%.150s: has files that are no log of ours: give an empty "
-			"'loggers: dir'", dir);
+		snprintf(error, CONFIG_ERROR_LINE,
+			"%.150s: has files that are no log of ours: give an empty "
+			"'loggers: dir'",
+			dir);
 		free(store);
 		return STATUS_INVALID;
 	}
@@ -170,7 +175,8 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	if (status == STATUS_OK)
 		status = claim_for(store, dir, chain, error);
 	if (status == STATUS_OK) {
-		store->base = rocksdb_create_column_family(store->db, store->options, "base", &problem);
+		store->base =
+			rocksdb_create_column_family(store->db, store->options, "base", &problem);
 		status = failed(problem, "base values") ? STATUS_IO : add_segment(store);
 	}
 	if (status != STATUS_OK) {
@@ -285,7 +291,8 @@ enum status store_fold_commit(struct store *store, const struct base_head *head,
 {
 	char *problem = NULL;
 
-	rocksdb_writebatch_put_cf(store->fold, store->facts, "base", 4, (const char *)head, sizeof(*head));
+	rocksdb_writebatch_put_cf(store->fold, store->facts, "base", 4, (const char *)head,
+		sizeof(*head));
 	rocksdb_write(store->db, store->write, store->fold, &problem);
 	rocksdb_writebatch_clear(store->fold);
 	if (failed(problem, "fold"))
@@ -297,7 +304,8 @@ enum status store_note(struct store *store, const char *name, const void *bytes,
 {
 	char *problem = NULL;
 
-	rocksdb_put_cf(store->db, store->write, store->facts, name, strlen(name), bytes, count, &problem);
+	rocksdb_put_cf(store->db, store->write, store->facts, name, strlen(name), bytes, count,
+		&problem);
 	return failed(problem, "write") ? STATUS_IO : STATUS_OK;
 }
 
@@ -307,7 +315,8 @@ static bool visit_images(rocksdb_iterator_t *iterator, store_visit visit, void *
 	char chunk[CHUNK_BYTES];
 	uint32_t used = 0;
 
-	for (rocksdb_iter_seek_to_first(iterator); rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+	for (rocksdb_iter_seek_to_first(iterator); rocksdb_iter_valid(iterator);
+		rocksdb_iter_next(iterator)) {
 		size_t bytes;
 		const char *image = rocksdb_iter_value(iterator, &bytes);
 
@@ -345,8 +354,8 @@ enum status store_read_base(struct store *store, store_visit visit, void *contex
 	return status;
 }
 
-enum status store_read_batches(struct store *store, uint64_t first, uint32_t count, store_visit visit,
-	void *context)
+enum status store_read_batches(struct store *store, uint64_t first, uint32_t count,
+	store_visit visit, void *context)
 {
 	uint32_t left = count == 0 ? UINT32_MAX : count;
 	enum status status = STATUS_OK;
@@ -355,11 +364,12 @@ enum status store_read_batches(struct store *store, uint64_t first, uint32_t cou
 	store_be64(key, first);
 	pthread_mutex_lock(&store->lock);
 	for (uint32_t i = 0; i < store->segments_count && left > 0 && status == STATUS_OK; i++) {
-		rocksdb_iterator_t *iterator =
-			rocksdb_create_iterator_cf(store->db, store->read, store->segments[i].family);
+		rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read,
+			store->segments[i].family);
 
 		for (rocksdb_iter_seek(iterator, key, sizeof(key));
-			rocksdb_iter_valid(iterator) && left > 0; rocksdb_iter_next(iterator), left--) {
+			rocksdb_iter_valid(iterator) && left > 0;
+			rocksdb_iter_next(iterator), left--) {
 			size_t bytes;
 			const char *value = rocksdb_iter_value(iterator, &bytes);
 

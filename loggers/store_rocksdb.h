@@ -37,10 +37,12 @@ uint64_t store_bytes(const struct store *store);
 /* The base values: a fold's images, then commit as one write. */
 void store_fold_image(struct store *store, const struct fold_image *image, const uint8_t *key,
 	const uint8_t *value);
-MUST_CHECK enum status store_fold_commit(struct store *store, const struct base_head *head, bool sync);
+MUST_CHECK enum status store_fold_commit(struct store *store, const struct base_head *head,
+	bool sync);
 
 /* A named fact. */
-MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count);
+MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes,
+	uint32_t count);
 
 /* Calls visit for each chunk: the base head, then blocks of images, from one snapshot. */
 typedef bool (*store_visit)(void *context, const void *bytes, uint32_t count);

@@ -28,7 +28,8 @@ static void emit(struct failover_effects *effects, enum failover_effect_type typ
 }
 
 /* ABSENT -> STARTING: a process is ordered, under a number never used before. */
-static void order_replica(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+static void order_replica(struct failover *failover, uint32_t s, uint32_t r,
+	struct failover_effects *effects)
 {
 	struct failover_replica *replica = &failover->stages[s].replicas[r];
 
@@ -38,7 +39,8 @@ static void order_replica(struct failover *failover, uint32_t s, uint32_t r, str
 }
 
 /* A slave folds where there is one, so that the leader never pauses; else the leader. */
-static void choose_folder(const struct failover *failover, uint32_t s, struct failover_effects *effects)
+static void choose_folder(const struct failover *failover, uint32_t s,
+	struct failover_effects *effects)
 {
 	const struct failover_stage *stage = &failover->stages[s];
 	int folder = stage->leader;
@@ -47,10 +49,12 @@ static void choose_folder(const struct failover *failover, uint32_t s, struct fa
 		if ((int)r != stage->leader && stage->replicas[r].phase >= PHASE_RUNNING)
 			folder = (int)r;
 	if (folder >= 0 && failover->protect)
-		emit(effects, EFFECT_FOLDER, s, (uint32_t)folder, stage->replicas[folder].incarnation, 0);
+		emit(effects, EFFECT_FOLDER, s, (uint32_t)folder,
+			stage->replicas[folder].incarnation, 0);
 }
 
-static void promote(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+static void promote(struct failover *failover, uint32_t s, uint32_t r,
+	struct failover_effects *effects)
 {
 	struct failover_stage *stage = &failover->stages[s];
 
@@ -84,7 +88,8 @@ static void start_if_complete(struct failover *failover, struct failover_effects
 }
 
 /* ATTACHING -> RUNNING: every consumer reads its journal, so nothing it publishes is missed. */
-static void attached(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+static void attached(struct failover *failover, uint32_t s, uint32_t r,
+	struct failover_effects *effects)
 {
 	struct failover_stage *stage = &failover->stages[s];
 	struct failover_replica *replica = &stage->replicas[r];
@@ -112,7 +117,8 @@ static int choose_heir(const struct failover_stage *stage)
 }
 
 /* Any phase -> ABSENT -> STARTING. Sealing comes first: every decision is from the sealed end. */
-static void lost(struct failover *failover, uint32_t s, uint32_t r, struct failover_effects *effects)
+static void lost(struct failover *failover, uint32_t s, uint32_t r,
+	struct failover_effects *effects)
 {
 	struct failover_stage *stage = &failover->stages[s];
 	uint64_t incarnation = stage->replicas[r].incarnation;
@@ -147,7 +153,8 @@ bool failover_is_redundant(const struct failover *failover)
 }
 
 /* The replica an event is about, if the event is of its present incarnation. */
-static struct failover_replica *replica_of(struct failover *failover, const struct failover_event *event)
+static struct failover_replica *replica_of(struct failover *failover,
+	const struct failover_event *event)
 {
 	struct failover_replica *replica;
 
@@ -155,7 +162,9 @@ static struct failover_replica *replica_of(struct failover *failover, const stru
 		event->replica >= failover->stages[event->stage].replicas_count)
 		return NULL;
 	replica = &failover->stages[event->stage].replicas[event->replica];
-	return replica->phase != PHASE_ABSENT && replica->incarnation == event->incarnation ? replica : NULL;
+	return replica->phase != PHASE_ABSENT && replica->incarnation == event->incarnation
+		       ? replica
+		       : NULL;
 }
 
 static void replica_event(struct failover *failover, const struct failover_event *event,
@@ -171,7 +180,8 @@ static void replica_event(struct failover *failover, const struct failover_event
 		if (replica->phase == PHASE_STARTING) {
 			replica->phase = PHASE_ATTACHING;
 			replica->attachments_missing = failover->consumers;
-			emit(effects, EFFECT_ATTACH, event->stage, event->replica, event->incarnation, 0);
+			emit(effects, EFFECT_ATTACH, event->stage, event->replica,
+				event->incarnation, 0);
 		}
 		break;
 	case EVENT_ATTACHED:

@@ -36,16 +36,16 @@ enum failover_effect_type {
 	EFFECT_START_SEQUENCER,
 	EFFECT_START_LOGGER,
 	EFFECT_START_REPLICA,
-	EFFECT_ATTACH,	 /* tell consumers to read the replica's journal */
-	EFFECT_GO,	 /* the replica may publish */
+	EFFECT_ATTACH, /* tell consumers to read the replica's journal */
+	EFFECT_GO,     /* the replica may publish */
 	EFFECT_GO_SEQUENCER,
-	EFFECT_SEAL,	 /* the replica's journal: before all that follows */
-	EFFECT_KILL,	 /* make sure that it is gone */
-	EFFECT_PROMOTE,	 /* a new term, this leader */
-	EFFECT_FOLDER,	 /* who publishes folds */
+	EFFECT_SEAL,	  /* the replica's journal: before all that follows */
+	EFFECT_KILL,	  /* make sure that it is gone */
+	EFFECT_PROMOTE,	  /* a new term, this leader */
+	EFFECT_FOLDER,	  /* who publishes folds */
 	EFFECT_REDUNDANT, /* all replicas are in their place again */
-	EFFECT_ALONE,	 /* running without a slave: say it loudly */
-	EFFECT_FAIL,	 /* the run cannot go on */
+	EFFECT_ALONE,	  /* running without a slave: say it loudly */
+	EFFECT_FAIL,	  /* the run cannot go on */
 };
 
 struct failover_effect {
@@ -80,12 +80,12 @@ struct failover {
 	bool protect;
 	uint32_t stages_count;
 	struct failover_stage stages[STAGES_MAX];
-	uint32_t consumers;	  /* of each outcome journal */
+	uint32_t consumers; /* of each outcome journal */
 	uint32_t loggers_count;
-	uint32_t loggers_seen;	  /* a bit each */
+	uint32_t loggers_seen; /* a bit each */
 	bool sequencer_seen;
 	bool replicas_ordered;
-	bool started;		  /* the sequencer was told to go */
+	bool started; /* the sequencer was told to go */
 	uint64_t incarnations;
 };
 

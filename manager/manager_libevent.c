@@ -88,16 +88,18 @@ static void audit(struct manager *self, const char *action, const char *object, 
 	struct timespec wall;
 
 	clock_gettime(CLOCK_REALTIME, &wall);
-	(void)audit_append(&self->audit, (uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec,
-		mono_ns(), "manager", action, object, term, detail);
+	(void)audit_append(&self->audit,
+		(uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec, mono_ns(),
+		"manager", action, object, term, detail);
 }
 
-static void audit_replica(struct manager *self, const char *action, const struct failover_effect *effect,
-	const char *detail)
+static void audit_replica(struct manager *self, const char *action,
+	const struct failover_effect *effect, const char *detail)
 {
 	char object[NAME_BYTES];
 
-	page_journal_name(object, stage_name(self, effect->stage), effect->replica, effect->incarnation);
+	page_journal_name(object, stage_name(self, effect->stage), effect->replica,
+		effect->incarnation);
 	audit(self, action, object, self->failover.stages[effect->stage].term, detail);
 }
 
@@ -115,7 +117,8 @@ static void send_role(struct manager *self, enum role_kind role, uint32_t stage,
 {
 	for (struct peer *peer = self->peers; peer != NULL; peer = peer->next)
 		if (peer->hello.type == MESSAGE_HELLO && peer->hello.role == role &&
-			(number == UINT32_MAX || (peer->hello.stage == stage && peer->hello.number == number)) &&
+			(number == UINT32_MAX ||
+				(peer->hello.stage == stage && peer->hello.number == number)) &&
 			(incarnation == 0 || peer->hello.incarnation == incarnation))
 			send_message(peer->events, message);
 }
@@ -149,7 +152,8 @@ static void *watcher_main(void *argument)
 				atomic_swap_if(&watched->live, &live, 2u)) {
 				struct death death = {i, watched->incarnation, mono_ns()};
 
-				if (write(self->death_pipe[1], &death, sizeof(death)) != sizeof(death))
+				if (write(self->death_pipe[1], &death, sizeof(death)) !=
+					sizeof(death))
 					return NULL;
 				count--;
 			}
@@ -221,14 +225,15 @@ static struct page_failover *failover_record(struct manager *self, uint32_t stag
 	return record;
 }
 
-static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica, uint64_t incarnation,
-	enum failover_kind kind, uint64_t detected_ns)
+static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
+	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
 	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
 	struct failover_event event = {EVENT_LOST, stage, replica, incarnation};
 	struct page_failover *record;
 
-	if (self->stopping || self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
+	if (self->stopping ||
+		self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
 		self->failover.stages[stage].replicas[replica].phase == PHASE_ABSENT)
 		return;
 	record = failover_record(self, stage, replica, incarnation, detected_ns);
@@ -238,7 +243,9 @@ static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	}
 	step(self, &event);
 	audit_replica(self, "fault_seen",
-		&(struct failover_effect){.stage = stage, .replica = replica, .incarnation = incarnation},
+		&(struct failover_effect){.stage = stage,
+			.replica = replica,
+			.incarnation = incarnation},
 		kinds[kind]);
 }
 
@@ -252,12 +259,13 @@ static void on_deaths(evutil_socket_t fd, short what, void *argument)
 		struct watched *watched = &self->watched[death.watched];
 
 		if (watched->incarnation == death.incarnation)
-			replica_lost(self, watched->stage, watched->replica, death.incarnation, FAILOVER_DEATH,
-				death.detected_ns);
+			replica_lost(self, watched->stage, watched->replica, death.incarnation,
+				FAILOVER_DEATH, death.detected_ns);
 	}
 }
 
-static void order_process(struct manager *self, enum role_kind role, const struct failover_effect *effect)
+static void order_process(struct manager *self, enum role_kind role,
+	const struct failover_effect *effect)
 {
 	struct message message = {
 		.type = MESSAGE_START,
@@ -272,7 +280,8 @@ static void order_process(struct manager *self, enum role_kind role, const struc
 
 static void start_replica(struct manager *self, const struct failover_effect *effect)
 {
-	struct page_replica *replica = &self->role.page->stages[effect->stage].replicas[effect->replica];
+	struct page_replica *replica =
+		&self->role.page->stages[effect->stage].replicas[effect->replica];
 
 	self->ordered_ns[effect->stage][effect->replica] = mono_ns();
 	self->role.page->incarnations = effect->incarnation;
@@ -292,7 +301,8 @@ static void attach_consumers(struct manager *self, const struct failover_effect 
 		.incarnation = effect->incarnation,
 	};
 
-	page_journal_name(message.name, stage_name(self, effect->stage), effect->replica, effect->incarnation);
+	page_journal_name(message.name, stage_name(self, effect->stage), effect->replica,
+		effect->incarnation);
 	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_PROGRESS, 0, &message);
@@ -302,7 +312,8 @@ static void seal(struct manager *self, const struct failover_effect *effect)
 {
 	struct watched *watched = watched_of(self, effect->incarnation);
 
-	atomic_write_release(&self->role.page->stages[effect->stage].replicas[effect->replica].state,
+	atomic_write_release(
+		&self->role.page->stages[effect->stage].replicas[effect->replica].state,
 		(uint32_t)REPLICA_FAILED);
 	if (watched == NULL)
 		return;
@@ -348,7 +359,8 @@ static void redundant(struct manager *self)
 
 	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
 		struct page_failover *record = &page->failovers[i];
-		struct page_replica *replica = &page->stages[record->stage].replicas[record->replica];
+		struct page_replica *replica =
+			&page->stages[record->stage].replicas[record->replica];
 
 		if (record->restored_ns != 0 || record->detected_ns == 0)
 			continue;
@@ -377,8 +389,10 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 		attach_consumers(self, effect);
 		break;
 	case EFFECT_GO:
-		atomic_write_release(&stage->replicas[effect->replica].state, (uint32_t)REPLICA_RESTORING);
-		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation, &go);
+		atomic_write_release(&stage->replicas[effect->replica].state,
+			(uint32_t)REPLICA_RESTORING);
+		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation,
+			&go);
 		break;
 	case EFFECT_GO_SEQUENCER:
 		send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &go);
@@ -399,7 +413,8 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 		redundant(self);
 		break;
 	case EFFECT_ALONE:
-		fprintf(stderr, "understudy: %s runs WITHOUT A SLAVE until redundancy is restored\n",
+		fprintf(stderr,
+			"understudy: %s runs WITHOUT A SLAVE until redundancy is restored\n",
 			stage_name(self, effect->stage));
 		break;
 	case EFFECT_FAIL:
@@ -447,7 +462,8 @@ static void step(struct manager *self, const struct failover_event *event)
 static void on_hello(struct manager *self, struct peer *peer)
 {
 	const struct message *hello = &peer->hello;
-	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number, hello->incarnation};
+	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number,
+		hello->incarnation};
 
 	if (hello->role == ROLE_LOGGER)
 		event.type = EVENT_LOGGER;
@@ -457,7 +473,8 @@ static void on_hello(struct manager *self, struct peer *peer)
 			hello->incarnation)
 			return; /* of a former life */
 		if (watch_replica(self, hello) != STATUS_OK) {
-			page_fail(self->role.page, "the manager cannot read the journal %s", hello->name);
+			page_fail(self->role.page, "the manager cannot read the journal %s",
+				hello->name);
 			return;
 		}
 	}
@@ -475,15 +492,19 @@ static void on_inject(struct manager *self, const struct message *message, struc
 
 	answer->type = MESSAGE_ERROR;
 	if (fault_spec_parse(&spec, message->text) != STATUS_OK) {
-		snprintf(answer->text, sizeof(answer->text), "'%.100s' is not a fault: use kill|stop "
-			"STAGE/master|slave [@packet=K|@time=S]", message->text);
+		snprintf(answer->text, sizeof(answer->text),
+			"'%.100s' is not a fault: use kill|stop "
+			"STAGE/master|slave [@packet=K|@time=S]",
+			message->text);
 		return;
 	}
-	while (stage < self->role.config->stages_count && strcmp(stage_name(self, stage), spec.stage) != 0)
+	while (stage < self->role.config->stages_count &&
+		strcmp(stage_name(self, stage), spec.stage) != 0)
 		stage++;
 	if (stage == self->role.config->stages_count || page->faults_count == FAULTS_MAX) {
 		snprintf(answer->text, sizeof(answer->text), "'%.60s': %s", message->text,
-			page->faults_count == FAULTS_MAX ? "too many faults" : "there is no such stage");
+			page->faults_count == FAULTS_MAX ? "too many faults"
+							 : "there is no such stage");
 		return;
 	}
 	fault = &page->faults[page->faults_count];
@@ -509,7 +530,8 @@ static void on_supervisor(struct manager *self, const struct message *message)
 	if (message->type != MESSAGE_EXITED || self->stopping)
 		return;
 	if (message->role == ROLE_REPLICA)
-		replica_lost(self, message->stage, message->number, message->incarnation, FAILOVER_DEATH, now_ns);
+		replica_lost(self, message->stage, message->number, message->incarnation,
+			FAILOVER_DEATH, now_ns);
 	else if (!self->role.page->stop)
 		page_fail(self->role.page, "the %s ended unexpectedly (wait status %llu)",
 			message->role == ROLE_SEQUENCER ? "sequencer" : "logger",
@@ -593,8 +615,8 @@ static struct peer *add_peer(struct manager *self, evutil_socket_t fd)
 	return peer;
 }
 
-static void on_connection(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-	int length, void *argument)
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int length, void *argument)
 {
 	(void)listener;
 	(void)address;
@@ -650,8 +672,10 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 		replica = &page->stages[watched->stage].replicas[watched->replica];
 		if (watched->live == 2) {
 			/* Read to its sealed end by the egress, or never read: its files may go. */
-			if (atomic_read_acquire(&replica->drained_incarnation) >= watched->incarnation) {
-				journal_shm_unlink(&self->role.place, watched->journal.control->name);
+			if (atomic_read_acquire(&replica->drained_incarnation) >=
+				watched->incarnation) {
+				journal_shm_unlink(&self->role.place,
+					watched->journal.control->name);
 				journal_shm_close(&watched->journal);
 				close(watched->pidfd);
 				atomic_write_release(&watched->live, 0u);
@@ -659,14 +683,16 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		}
 		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
-			replica_lost(self, watched->stage, watched->replica, watched->incarnation, FAILOVER_BAD,
-				now_ns);
+			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
+				FAILOVER_BAD, now_ns);
 			continue;
 		}
 		sight_take(&sight, replica, published);
-		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >= PHASE_RUNNING &&
+		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >=
+				PHASE_RUNNING &&
 			self->role.config->protect &&
-			watch_step(&watched->hang, &sight, now_ns, self->role.config->hang_ms * 1000000ull))
+			watch_step(&watched->hang, &sight, now_ns,
+				self->role.config->hang_ms * 1000000ull))
 			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
 				FAILOVER_HANG, now_ns);
 	}
@@ -684,12 +710,14 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 			struct failover_event event = {EVENT_CAUGHT_UP, s, r, replica->incarnation};
 
 			if (replica->phase == PHASE_RUNNING &&
-				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >= released) {
+				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >=
+					released) {
 				page->stages[s].replicas[r].state = REPLICA_READY;
 				step(self, &event);
 			} else if (replica->phase == PHASE_STARTING &&
 				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
-				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH, now_ns);
+				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
+					now_ns);
 			}
 		}
 }
@@ -719,7 +747,8 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 		return false;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
-			if (atomic_read_acquire(&page->stages[s].replicas[r].compared_batch) < batches)
+			if (atomic_read_acquire(&page->stages[s].replicas[r].compared_batch) <
+				batches)
 				return false;
 	if (self->ended_ns == 0)
 		self->ended_ns = now_ns;
@@ -739,14 +768,16 @@ static void on_tick(evutil_socket_t fd, short what, void *argument)
 	raise_timed_faults(self, now_ns);
 	watch_replicas(self, now_ns);
 	find_caught_up(self, now_ns);
-	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 && !self->mismatch_told) {
+	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 &&
+		!self->mismatch_told) {
 		char detail[64];
 
 		self->mismatch_told = true;
 		snprintf(detail, sizeof(detail), "first at batch %llu",
 			(unsigned long long)self->role.page->egress.mismatch_batch);
 		audit(self, "digest_difference", self->role.config->chain, 0, detail);
-		page_fail(self->role.page, "REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
+		page_fail(self->role.page,
+			"REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
 	}
 	if (!is_over(self, now_ns))
 		return;
@@ -776,9 +807,10 @@ static bool adopt(struct manager *self)
 			const struct page_replica *replica = &page->stages[s].replicas[r];
 
 			stage->replicas[r].incarnation = replica->incarnation;
-			stage->replicas[r].phase = replica->state == REPLICA_READY	 ? PHASE_READY
-						   : replica->state == REPLICA_RESTORING ? PHASE_RUNNING
-											 : PHASE_STARTING;
+			stage->replicas[r].phase = replica->state == REPLICA_READY ? PHASE_READY
+						   : replica->state == REPLICA_RESTORING
+							   ? PHASE_RUNNING
+							   : PHASE_STARTING;
 			self->ordered_ns[s][r] = mono_ns();
 			if (leader->incarnation == replica->incarnation)
 				stage->leader = (int)r;
@@ -791,10 +823,11 @@ static bool listen_on(struct manager *self)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/manager.sock", self->role.options.run_dir);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/manager.sock",
+		self->role.options.run_dir);
 	unlink(address.sun_path);
-	self->listener = evconnlistener_new_bind(self->events, on_connection, self, LEV_OPT_CLOSE_ON_FREE, 16,
-		(struct sockaddr *)&address, sizeof(address));
+	self->listener = evconnlistener_new_bind(self->events, on_connection, self,
+		LEV_OPT_CLOSE_ON_FREE, 16, (struct sockaddr *)&address, sizeof(address));
 	return self->listener != NULL;
 }
 
@@ -810,21 +843,25 @@ static bool start(struct manager *self, char *error)
 	failover_open(&self->failover, config->protect, config->stages_count, replicas,
 		config->protect ? LOGGERS_COUNT : 0, config->protect ? 3 : 1);
 	if (config->protect && audit_open(&self->audit, config->logger_dir) != STATUS_OK) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/%s: cannot be carried on: see 'understudy audit "
-			"verify'", config->logger_dir, AUDIT_FILE);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%.150s/%s: cannot be carried on: see 'understudy audit "
+			"verify'",
+			config->logger_dir, AUDIT_FILE);
 		return false;
 	}
 	self->events = event_base_new();
-	if (self->events == NULL || pipe2(self->death_pipe, O_CLOEXEC | O_NONBLOCK) != 0 || !listen_on(self)) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/manager.sock: %s", self->role.options.run_dir,
-			strerror(errno));
+	if (self->events == NULL || pipe2(self->death_pipe, O_CLOEXEC | O_NONBLOCK) != 0 ||
+		!listen_on(self)) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/manager.sock: %s",
+			self->role.options.run_dir, strerror(errno));
 		return false;
 	}
 	if (self->role.options.supervisor_fd >= 0) {
 		supervisor = add_peer(self, self->role.options.supervisor_fd);
 		self->supervisor = supervisor == NULL ? NULL : supervisor->events;
 	}
-	self->deaths = event_new(self->events, self->death_pipe[0], EV_READ | EV_PERSIST, on_deaths, self);
+	self->deaths =
+		event_new(self->events, self->death_pipe[0], EV_READ | EV_PERSIST, on_deaths, self);
 	self->tick = event_new(self->events, -1, EV_PERSIST, on_tick, self);
 	event_add(self->deaths, NULL);
 	event_add(self->tick, &tick);
@@ -845,7 +882,8 @@ int manager_main(const struct role_options *options)
 		return 1;
 	}
 	if (adopt(&self)) {
-		audit(&self, "manager_restart", self.role.config->chain, 0, "carries on from the control page");
+		audit(&self, "manager_restart", self.role.config->chain, 0,
+			"carries on from the control page");
 	} else {
 		audit(&self, "run", self.role.config->chain, 0,
 			self.role.config->protect ? "protected" : "unprotected");

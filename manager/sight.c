@@ -18,9 +18,10 @@ static char thread_state(uint32_t pid, uint32_t tid, uint64_t *cpu_ns)
 	if (file == NULL)
 		return state;
 	if (fgets(text, sizeof(text), file) != NULL && (after = strrchr(text, ')')) != NULL &&
-		sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &state, &user,
-			&system) == 3)
-		*cpu_ns = (user + system) * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
+		sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &state,
+			&user, &system) == 3)
+		*cpu_ns = (user + system) *
+			  (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
 	fclose(file);
 	return state;
 }

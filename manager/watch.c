@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manager/watch.h"
 
-bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t now_ns, uint64_t hang_ns)
+bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t now_ns,
+	uint64_t hang_ns)
 {
 	bool suspicious = sight->outstanding && (sight->stopped || !sight->waits_on_others);
 

@@ -12,11 +12,11 @@
 /* What was seen of a replica at one moment. */
 struct watch_sight {
 	uint64_t next_batch;
-	bool outstanding; /* input is there for it */
+	bool outstanding;     /* input is there for it */
 	bool waits_on_others; /* for room, or for its leader: not its own fault */
-	bool stopped;	  /* by a signal */
-	bool blocked;	  /* sleeps, in the kernel or on purpose */
-	uint64_t cpu_ns;  /* of its thread, so far */
+	bool stopped;	      /* by a signal */
+	bool blocked;	      /* sleeps, in the kernel or on purpose */
+	uint64_t cpu_ns;      /* of its thread, so far */
 };
 
 struct watch {
@@ -26,6 +26,7 @@ struct watch {
 };
 
 /* True if it hangs. */
-bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t now_ns, uint64_t hang_ns);
+bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t now_ns,
+	uint64_t hang_ns);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include "core/delta.h"
 
-enum status egress_add_source(struct egress *egress, const struct journal_reader *reader, uint32_t replica,
-	uint64_t incarnation)
+enum status egress_add_source(struct egress *egress, const struct journal_reader *reader,
+	uint32_t replica, uint64_t incarnation)
 {
 	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
 		if (egress->sources[i].used)
@@ -67,7 +67,8 @@ static void source_advance(struct egress *egress, struct egress_source *source)
 {
 	source->next_batch++;
 	journal_advance(&source->reader);
-	atomic_write_release(&egress->stage->replicas[source->replica].compared_batch, source->next_batch);
+	atomic_write_release(&egress->stage->replicas[source->replica].compared_batch,
+		source->next_batch);
 }
 
 static void digest_remember(struct egress *egress, const struct outcome_header *header)
@@ -166,7 +167,8 @@ static bool compose(struct egress *egress, const struct batch_record *record,
 		return true;
 	}
 	memcpy(frame->data, batch_frame(record), length);
-	if (delta_apply(frame->data, &length, frame->capacity_bytes, delta, outcome->delta_bytes) != STATUS_OK)
+	if (delta_apply(frame->data, &length, frame->capacity_bytes, delta, outcome->delta_bytes) !=
+		STATUS_OK)
 		return false;
 	frame->length = (uint32_t)length;
 	frame->wire_length = record->wire_length;
@@ -186,8 +188,9 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 	if (extra->type == EXTRA_ALARM) {
 		counter_add(&egress->counts->alarms, 1);
 		if (egress->alarm != NULL)
-			egress->alarm(egress->alarm_context, batch->header->first_id + extra->record,
-				record->clock_ns, (const char *)content, extra->bytes);
+			egress->alarm(egress->alarm_context,
+				batch->header->first_id + extra->record, record->clock_ns,
+				(const char *)content, extra->bytes);
 	} else if (extra->type == EXTRA_EMIT) {
 		memcpy(&port, content, sizeof(port));
 		frame = port < egress->ports_count ? next_frame(egress, port) : NULL;
@@ -209,7 +212,8 @@ static bool shapes_agree(const struct batch_view *batch, const struct outcome_vi
 		outcome->header->first_id != batch->header->first_id)
 		return false;
 	for (uint32_t i = 0; i < batch->header->count; i++)
-		if ((batch->records[i]->kind == RECORD_PACKET) != (outcome->records[i].verdict != VERDICT_NONE))
+		if ((batch->records[i]->kind == RECORD_PACKET) !=
+			(outcome->records[i].verdict != VERDICT_NONE))
 			return false;
 	return true;
 }
@@ -236,7 +240,8 @@ static bool release_batch(struct egress *egress, const struct batch_view *batch,
 			egress->ended = true;
 		}
 		delta += record->delta_bytes;
-		for (; extra != NULL && extra->record == i; extra = outcome_extra_next(outcome, &offset))
+		for (; extra != NULL && extra->record == i;
+			extra = outcome_extra_next(outcome, &offset))
 			release_extra(egress, batch, extra);
 	}
 	counter_add(&egress->counts->packets, batch->header->packets);
@@ -245,8 +250,8 @@ static bool release_batch(struct egress *egress, const struct batch_view *batch,
 	return true;
 }
 
-static void account_failovers(struct egress *egress, const struct egress_source *source, uint64_t now_ns,
-	uint64_t gap_ns)
+static void account_failovers(struct egress *egress, const struct egress_source *source,
+	uint64_t now_ns, uint64_t gap_ns)
 {
 	uint32_t count = atomic_read_acquire(&egress->page->failovers_count);
 
@@ -254,12 +259,14 @@ static void account_failovers(struct egress *egress, const struct egress_source 
 		struct page_failover *failover = &egress->page->failovers[i];
 		uint64_t t0_ns = atomic_read_relaxed(&failover->t0_ns);
 
-		if (t0_ns == 0 || now_ns < t0_ns || atomic_read_relaxed(&failover->restored_ns) != 0)
+		if (t0_ns == 0 || now_ns < t0_ns ||
+			atomic_read_relaxed(&failover->restored_ns) != 0)
 			continue;
 		if (gap_ns > failover->gap_max_ns)
 			atomic_write_relaxed(&failover->gap_max_ns, gap_ns);
 		if (failover->first_release_ns == 0 &&
-			(source->replica != failover->replica || source->incarnation != failover->incarnation))
+			(source->replica != failover->replica ||
+				source->incarnation != failover->incarnation))
 			atomic_write_relaxed(&failover->first_release_ns, now_ns);
 	}
 }
@@ -301,7 +308,8 @@ static bool may_lead(const struct egress *egress, const struct egress_source *so
 	if (leader->replica == source->replica && leader->incarnation == source->incarnation)
 		return true;
 	/* The sealed part of an old leader's journal stands: it leads until it is read to its end. */
-	return source->incarnation < leader->incarnation && journal_is_sealed(source->reader.journal) &&
+	return source->incarnation < leader->incarnation &&
+	       journal_is_sealed(source->reader.journal) &&
 	       atomic_read_acquire(&egress->stage->replicas[source->replica].drained_incarnation) <
 		       source->incarnation;
 }
@@ -317,7 +325,8 @@ static struct egress_source *find_outcome(struct egress *egress, const struct ba
 			continue;
 		source_catch_up(egress, source);
 		if (!source->used || source->bad || source->next_batch != egress->next_batch ||
-			!may_lead(egress, source) || source_peek(egress, source, outcome) != STATUS_OK)
+			!may_lead(egress, source) ||
+			source_peek(egress, source, outcome) != STATUS_OK)
 			continue;
 		if (shapes_agree(batch, outcome))
 			return source;
@@ -351,7 +360,8 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 		return 0;
 	if (!release_batch(egress, &batch, &outcome)) {
 		mark_bad(egress, source);
-		page_fail(egress->page, "replica %u published a delta that does not apply, batch %llu",
+		page_fail(egress->page,
+			"replica %u published a delta that does not apply, batch %llu",
 			source->replica, (unsigned long long)batch.header->batch_no);
 		return 0;
 	}

@@ -21,7 +21,7 @@ struct egress_source {
 	uint32_t replica;
 	uint64_t incarnation;
 	bool used;
-	bool bad; /* published something corrupt; not read any more */
+	bool bad;	     /* published something corrupt; not read any more */
 	uint64_t next_batch; /* after the last outcome read */
 };
 
@@ -34,7 +34,7 @@ struct egress {
 	uint32_t ports_count;
 	bool passive;
 	bool protect;
-	bool wait_disk;	  /* durability: disk */
+	bool wait_disk;	   /* durability: disk */
 	uint64_t stall_ns; /* how long a port that does not wait may stay full */
 	struct egress_source sources[SOURCES_MAX];
 	uint64_t next_batch;
@@ -46,7 +46,8 @@ struct egress {
 	uint32_t frames_filled[PORTS_MAX];
 	uint64_t clock_shift_ns;
 	/* The shell's: an alarm to write out. */
-	void (*alarm)(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text, uint32_t bytes);
+	void (*alarm)(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
+		uint32_t bytes);
 	void *alarm_context;
 	bool ended;
 };

@@ -13,7 +13,7 @@
 struct gen_judge {
 	uint64_t next; /* one past the highest seen */
 	uint64_t seen, missing, duplicated, reordered;
-	uint64_t marked; /* window bits below this number are of this round */
+	uint64_t marked;		  /* window bits below this number are of this round */
 	uint64_t window[GEN_WINDOW / 64]; /* seen among the last GEN_WINDOW */
 };
 

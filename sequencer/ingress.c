@@ -27,7 +27,8 @@ static enum status reserve(struct ingress *ingress, uint64_t now_ns)
 		ingress->blocked_since_ns = 0;
 	}
 	batch_begin(&ingress->batch, room, ingress->next_batch,
-		packet_id((uint16_t)ingress->epoch, ingress->next_sequence), ingress->next_packet_no);
+		packet_id((uint16_t)ingress->epoch, ingress->next_sequence),
+		ingress->next_packet_no);
 	ingress->reserved = true;
 	return STATUS_OK;
 }
@@ -63,7 +64,8 @@ static void set_clocks(struct ingress *ingress, uint64_t wall_ns)
 		if (clock_ns > ingress->clock_ns)
 			ingress->clock_ns = clock_ns;
 		record->clock_ns = ingress->clock_ns;
-		record = (struct batch_record *)((uint8_t *)(record + 1) + ((record->length + 7) & ~7u));
+		record = (struct batch_record *)((uint8_t *)(record + 1) +
+						 ((record->length + 7) & ~7u));
 	}
 }
 
@@ -74,7 +76,8 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	enum status status;
 
 	header->ingress_mono_ns = now_ns;
-	status = journal_publish(&ingress->writer, batch_end(&ingress->batch), ingress->next_batch + 1);
+	status = journal_publish(&ingress->writer, batch_end(&ingress->batch),
+		ingress->next_batch + 1);
 	ingress->reserved = false;
 	if (status != STATUS_OK)
 		return status;
@@ -89,7 +92,8 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	return STATUS_OK;
 }
 
-uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns, enum status *status)
+uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns,
+	enum status *status)
 {
 	struct batch_record *record;
 	uint32_t count;

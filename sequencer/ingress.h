@@ -32,6 +32,7 @@ struct ingress {
  * One batch at most. now_ns is monotonic, wall_ns the time of day. Returns records published.
  * Errors (in *status): BLOCKED, EMPTY (no input now), END (all is published), SEALED, IO.
  */
-uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns, enum status *status);
+uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns,
+	enum status *status);
 
 #endif

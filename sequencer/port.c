@@ -13,8 +13,8 @@ enum status port_open(struct port *port, uint16_t number, const char *dev, bool 
 	if (strncmp(dev, "gen:", 4) == 0) {
 		if (input)
 			return port_gen_open(port, dev + 4, error);
-		snprintf(error, CONFIG_ERROR_BYTES, "port %u: '%s' is a source: nothing can be sent to it",
-			number, dev);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"port %u: '%s' is a source: nothing can be sent to it", number, dev);
 		return STATUS_INVALID;
 	}
 	if (strcmp(dev, "null:") == 0)

@@ -32,7 +32,8 @@ struct port_ops {
 	 * Adds records to the batch until it is full or nothing is there; clock_ns is the source's
 	 * own time, or 0. Drops with a cause are counted. Errors: EMPTY, END, IO (port->error).
 	 */
-	enum status (*receive)(struct port *port, struct batch_writer *batch, struct page_ingress *counts);
+	enum status (*receive)(struct port *port, struct batch_writer *batch,
+		struct page_ingress *counts);
 	/* Room for up to count outputs; returns how many. */
 	uint32_t (*reserve)(struct port *port, struct port_frame *frames, uint32_t count);
 	/* Sends in order what was reserved; returns how many were taken. The rest is the caller's. */
@@ -46,10 +47,11 @@ struct port {
 	const struct port_ops *ops;
 	void *self;
 	uint16_t number;
-	bool waits;	  /* a full one is waited for; else what it does not take is dropped, counted */
+	bool waits; /* a full one is waited for; else what it does not take is dropped, counted */
 	bool trace_clock; /* adds a tick in each gap of a second or more */
 	char error[PATH_BYTES];
-	struct page_egress *sink_counts; /* gen: sequences seen at a sink are judged here; or NULL */
+	struct page_egress
+		*sink_counts; /* gen: sequences seen at a sink are judged here; or NULL */
 };
 
 /* Opens by its dev text; input tells a capture to read from one to write. error: one line. */
@@ -60,8 +62,8 @@ MUST_CHECK enum status port_open(struct port *port, uint16_t number, const char 
 MUST_CHECK enum status port_pcap_open(struct port *port, const char *file, bool input, char *error);
 MUST_CHECK enum status port_gen_open(struct port *port, const char *text, char *error);
 MUST_CHECK enum status port_null_open(struct port *port, char *error);
-MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages,
-	char *error);
+MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs,
+	enum hugepages hugepages, char *error);
 
 /* Judges the generator's sequence number in a frame, if it has one. */
 struct gen_judge;

@@ -29,9 +29,10 @@ struct dpdk_port {
 static bool eal_start(enum hugepages hugepages, char *error)
 {
 	static bool started;
-	char *with[] = {"understudy", "--in-memory", "--log-level=4", "--lcores=0@(0-1)", "--no-telemetry"};
-	char *without[] = {"understudy", "--no-huge", "--no-shconf", "--log-level=4", "--lcores=0@(0-1)",
-		"-m", "256", "--no-telemetry"};
+	char *with[] = {"understudy", "--in-memory", "--log-level=4", "--lcores=0@(0-1)",
+		"--no-telemetry"};
+	char *without[] = {"understudy", "--no-huge", "--no-shconf", "--log-level=4",
+		"--lcores=0@(0-1)", "-m", "256", "--no-telemetry"};
 	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
 	unsigned long pages = 0;
 
@@ -47,12 +48,14 @@ static bool eal_start(enum hugepages hugepages, char *error)
 	else
 		started = rte_eal_init(8, without) >= 0;
 	if (!started)
-		snprintf(error, CONFIG_ERROR_BYTES, "DPDK does not start (%s): see its messages above",
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"DPDK does not start (%s): see its messages above",
 			rte_strerror(rte_errno));
 	return started;
 }
 
-static enum status dpdk_receive(struct port *port, struct batch_writer *batch, struct page_ingress *counts)
+static enum status dpdk_receive(struct port *port, struct batch_writer *batch,
+	struct page_ingress *counts)
 {
 	struct dpdk_port *self = port->self;
 	struct rte_mbuf *mbufs[RX_BURST];
@@ -71,7 +74,8 @@ static enum status dpdk_receive(struct port *port, struct batch_writer *batch, s
 			counts->dropped[INGRESS_OVERSIZE]++;
 		} else if (batch_is_full(batch)) {
 			counts->dropped[INGRESS_PORT_FULL]++;
-		} else if (load_be16(rte_pktmbuf_mtod_offset(mbufs[i], uint8_t *, 12)) == WIRE_TPID) {
+		} else if (load_be16(rte_pktmbuf_mtod_offset(mbufs[i], uint8_t *, 12)) ==
+			   WIRE_TPID) {
 			counts->dropped[INGRESS_OUR_TAG]++;
 		} else {
 			frame = batch_add(batch, RECORD_PACKET, length, &record);
@@ -80,9 +84,11 @@ static enum status dpdk_receive(struct port *port, struct batch_writer *batch, s
 				record->flags |= RECORD_VLAN_STRIPPED;
 				record->vlan_tci = mbufs[i]->vlan_tci;
 			}
-			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) ==
+				RTE_MBUF_F_RX_IP_CKSUM_BAD)
 				record->flags |= RECORD_IP_CKSUM_BAD;
-			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) ==
+				RTE_MBUF_F_RX_L4_CKSUM_BAD)
 				record->flags |= RECORD_L4_CKSUM_BAD;
 			const void *whole = rte_pktmbuf_read(mbufs[i], 0, length, frame);
 
@@ -152,7 +158,8 @@ static int start_device(struct dpdk_port *self)
 	int result = rte_eth_dev_configure(self->id, 1, 1, &conf);
 
 	if (result == 0)
-		result = rte_eth_rx_queue_setup(self->id, 0, RX_DESCRIPTORS, SOCKET_ID_ANY, NULL, self->pool);
+		result = rte_eth_rx_queue_setup(self->id, 0, RX_DESCRIPTORS, SOCKET_ID_ANY, NULL,
+			self->pool);
 	if (result == 0)
 		result = rte_eth_tx_queue_setup(self->id, 0, TX_DESCRIPTORS, SOCKET_ID_ANY, NULL);
 	if (result == 0)
@@ -162,7 +169,8 @@ static int start_device(struct dpdk_port *self)
 	return result;
 }
 
-enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages, char *error)
+enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages,
+	char *error)
 {
 	struct dpdk_port *self = calloc(1, sizeof(*self));
 	struct rte_dev_iterator iterator;
@@ -192,8 +200,10 @@ enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepage
 		result = -ENODEV;
 	}
 	if (result != 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "port %u: '%.150s' does not open as pcap:, gen:, null: or a "
-			"DPDK device: %s", port->number, devargs, rte_strerror(-result));
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"port %u: '%.150s' does not open as pcap:, gen:, null: or a "
+			"DPDK device: %s",
+			port->number, devargs, rte_strerror(-result));
 		free(self);
 		return STATUS_INVALID;
 	}

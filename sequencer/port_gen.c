@@ -63,15 +63,16 @@ static void make_frame(const struct gen *gen, uint8_t *frame, uint32_t size, uin
 	store_be16(frame + 34, port);
 	store_be16(frame + 38, udp_length);
 	store_be64(frame + HEADER_BYTES + 4, gen->sent);
-	sum = (address >> 16) + (address & 0xffff) + (SERVER_ADDRESS >> 16) + (SERVER_ADDRESS & 0xffff) +
-	      17u + udp_length * 2u + port + 53u + (GEN_MAGIC >> 16) + (GEN_MAGIC & 0xffff) +
-	      (gen->sent >> 48) + (gen->sent >> 32 & 0xffff) + (gen->sent >> 16 & 0xffff) +
-	      (gen->sent & 0xffff);
+	sum = (address >> 16) + (address & 0xffff) + (SERVER_ADDRESS >> 16) +
+	      (SERVER_ADDRESS & 0xffff) + 17u + udp_length * 2u + port + 53u + (GEN_MAGIC >> 16) +
+	      (GEN_MAGIC & 0xffff) + (gen->sent >> 48) + (gen->sent >> 32 & 0xffff) +
+	      (gen->sent >> 16 & 0xffff) + (gen->sent & 0xffff);
 	sum = (uint16_t)~fold_sum(sum);
 	store_be16(frame + 40, sum == 0 ? 0xffff : (uint16_t)sum);
 }
 
-static enum status gen_receive(struct port *port, struct batch_writer *batch, struct page_ingress *counts)
+static enum status gen_receive(struct port *port, struct batch_writer *batch,
+	struct page_ingress *counts)
 {
 	struct gen *gen = port->self;
 
@@ -105,8 +106,8 @@ static const struct port_ops gen_ops = {.receive = gen_receive, .close = gen_clo
 
 static void make_template(struct gen *gen)
 {
-	static const uint8_t head[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0,
-		64, 17};
+	static const uint8_t head[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 0, 0,
+		0, 0, 0, 64, 17};
 
 	memcpy(gen->template, head, sizeof(head));
 	store_be32(gen->template + 30, SERVER_ADDRESS);
@@ -148,7 +149,10 @@ enum status port_gen_open(struct port *port, const char *text, char *error)
 
 	if (gen == NULL)
 		return STATUS_NO_MEMORY;
-	*gen = (struct gen){.flows = 1000, .size = 64, .count = 1000000, .random = 88172645463325252ull};
+	*gen = (struct gen){.flows = 1000,
+		.size = 64,
+		.count = 1000000,
+		.random = 88172645463325252ull};
 	make_template(gen);
 	snprintf(copy, sizeof(copy), "%s", text);
 	while ((option = strsep(&rest, ",")) != NULL) {
@@ -192,13 +196,13 @@ void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t len
 	judge_mark(judge, sequence);
 }
 
-
 struct null_sink {
 	uint8_t *frames;
 	struct gen_judge judge;
 };
 
-static enum status null_receive(struct port *port, struct batch_writer *batch, struct page_ingress *counts)
+static enum status null_receive(struct port *port, struct batch_writer *batch,
+	struct page_ingress *counts)
 {
 	(void)port;
 	(void)batch;
@@ -242,8 +246,10 @@ static void null_close(struct port *port)
 	free(sink);
 }
 
-static const struct port_ops null_ops = {
-	.receive = null_receive, .reserve = null_reserve, .send = null_send, .close = null_close};
+static const struct port_ops null_ops = {.receive = null_receive,
+	.reserve = null_reserve,
+	.send = null_send,
+	.close = null_close};
 
 enum status port_null_open(struct port *port, char *error)
 {

@@ -54,8 +54,9 @@ static enum status read_ahead(struct port *port, struct pcap_port *self)
 	if (read == PCAP_ERROR_BREAK)
 		return STATUS_END;
 	if (read != 1) {
-		snprintf(port->error, sizeof(port->error), "%.120s: the capture is damaged or cut off: %.80s",
-			self->file, pcap_geterr(self->pcap));
+		snprintf(port->error, sizeof(port->error),
+			"%.120s: the capture is damaged or cut off: %.80s", self->file,
+			pcap_geterr(self->pcap));
 		return STATUS_IO;
 	}
 	self->pending = true;
@@ -78,7 +79,8 @@ static bool admit(const struct pcap_port *self, struct page_ingress *counts)
 	return false;
 }
 
-static enum status pcap_receive(struct port *port, struct batch_writer *batch, struct page_ingress *counts)
+static enum status pcap_receive(struct port *port, struct batch_writer *batch,
+	struct page_ingress *counts)
 {
 	struct pcap_port *self = port->self;
 	enum status status = STATUS_OK;
@@ -89,7 +91,8 @@ static enum status pcap_receive(struct port *port, struct batch_writer *batch, s
 		struct batch_record *record;
 		uint8_t *frame;
 
-		if (port->trace_clock && self->last_ns != 0 && clock_ns > self->last_ns + SECOND_NS) {
+		if (port->trace_clock && self->last_ns != 0 &&
+			clock_ns > self->last_ns + SECOND_NS) {
 			self->last_ns += SECOND_NS;
 			(void)batch_add(batch, RECORD_TICK, 0, &record);
 			record->clock_ns = self->last_ns;
@@ -147,8 +150,8 @@ static void pcap_flush(struct port *port)
 	struct pcap_port *self = port->self;
 
 	if (self->dumper != NULL && pcap_dump_flush(self->dumper) != 0)
-		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s", self->file,
-			strerror(errno));
+		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s",
+			self->file, strerror(errno));
 }
 
 static enum status pcap_receive_nothing(struct port *port, struct batch_writer *batch,
@@ -185,21 +188,25 @@ static enum status open_source(struct pcap_port *self, const char *file, char *e
 	FILE *stream = open_through_gzip(file);
 
 	if (stream == NULL) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: the capture cannot be read: %s", file, strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: the capture cannot be read: %s", file,
+			strerror(errno));
 		return STATUS_IO;
 	}
-	self->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, reason);
+	self->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO,
+		reason);
 	if (self->pcap == NULL) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: not a capture (pcap or pcapng, also gzipped): %s", file,
-			reason);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: not a capture (pcap or pcapng, also gzipped): %s", file, reason);
 		fclose(stream);
 		return STATUS_INVALID;
 	}
 	if (pcap_datalink(self->pcap) != DLT_EN10MB) {
 		const char *name = pcap_datalink_val_to_name(pcap_datalink(self->pcap));
 
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: link type %s, not Ethernet: capture on an Ethernet "
-			"interface, or convert it first", file, name == NULL ? "unknown" : name);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: link type %s, not Ethernet: capture on an Ethernet "
+			"interface, or convert it first",
+			file, name == NULL ? "unknown" : name);
 		return STATUS_INVALID;
 	}
 	return STATUS_OK;
@@ -214,7 +221,8 @@ static enum status open_sink(struct pcap_port *self, const char *file, char *err
 		return STATUS_NO_MEMORY;
 	self->dumper = pcap_dump_open(self->pcap, file);
 	if (self->dumper == NULL) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be written: %s", file, strerror(errno));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be written: %s", file,
+			strerror(errno));
 		return STATUS_IO;
 	}
 	return STATUS_OK;

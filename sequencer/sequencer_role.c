@@ -44,8 +44,10 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 	struct sequencer *self = context;
 
 	if (self->alerts != NULL)
-		fprintf(self->alerts, "{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%.*s\"}\n",
-			(unsigned long long)packet_id, (unsigned long long)clock_ns, (int)bytes, text);
+		fprintf(self->alerts,
+			"{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%.*s\"}\n",
+			(unsigned long long)packet_id, (unsigned long long)clock_ns, (int)bytes,
+			text);
 }
 
 /* Control thread: opens the journal of a new incarnation and hands it to the egress. */
@@ -67,7 +69,8 @@ static enum status attach(struct sequencer *self, const struct message *message)
 	status = journal_shm_open(&free_one->journal, &self->role.place, message->name);
 	if (status != STATUS_OK)
 		return status;
-	status = journal_attach(&free_one->reader, &free_one->journal, GATE_REQUIRED, 0, "egress", 0);
+	status = journal_attach(&free_one->reader, &free_one->journal, GATE_REQUIRED, 0, "egress",
+		0);
 	if (status != STATUS_OK) {
 		journal_shm_close(&free_one->journal);
 		return status;
@@ -125,10 +128,12 @@ static void *egress_main(void *argument)
 	struct sequencer *self = argument;
 	struct idle idle = {0};
 	struct journal *waits[IDLE_JOURNALS_MAX];
-	enum status status = journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
+	enum status status =
+		journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
 
 	if (status != STATUS_OK)
-		page_fail(self->role.page, "egress cannot read the base journal: %s", status_text(status));
+		page_fail(self->role.page, "egress cannot read the base journal: %s",
+			status_text(status));
 	atomic_write_release(&self->base_attached, 1u);
 	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
 		take_attachments(self);
@@ -184,8 +189,8 @@ static enum status open_ports(struct sequencer *self, char *error)
 	const struct config *config = self->role.config;
 
 	for (uint32_t i = 0; i < config->ports_count; i++) {
-		enum status status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev, i == 0,
-			config->hugepages, error);
+		enum status status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev,
+			i == 0, config->hugepages, error);
 
 		if (status != STATUS_OK)
 			return status;
@@ -206,12 +211,14 @@ static enum status start(struct sequencer *self, char *error)
 		return status;
 	snprintf(path, sizeof(path), "%s/alerts.jsonl", self->role.options.run_dir);
 	self->alerts = fopen(path, "we");
-	status = journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME, config->journal_bytes, 0,
-		self->role.options.incarnation, false);
+	status = journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME,
+		config->journal_bytes, 0, self->role.options.incarnation, false);
 	if (status != STATUS_OK) {
-		snprintf(error, CONFIG_ERROR_BYTES, "base journal of %llu MiB in shared memory: %s: make "
-			"'journal' smaller or room in %.100s", (unsigned long long)config->journal_bytes >> 20,
-			status_text(status), self->role.place.dir);
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"base journal of %llu MiB in shared memory: %s: make "
+			"'journal' smaller or room in %.100s",
+			(unsigned long long)config->journal_bytes >> 20, status_text(status),
+			self->role.place.dir);
 		return status;
 	}
 	status = journal_writer_open(&self->ingress.writer, &self->base, 0);

@@ -16,7 +16,7 @@ enum undo_kind { UNDO_CHANGE, UNDO_INSERT, UNDO_ERASE };
 #define LINK_NONE UINT32_MAX
 #define LINK(table, entry) ((uint32_t)(table) << 28 | (entry))
 #define LINK_TABLE(link) ((link) >> 28)
-#define LINK_ENTRY(link) ((link) & 0x0fffffffu)
+#define LINK_ENTRY(link) ((link)&0x0fffffffu)
 
 void engine_open(struct engine *engine, uint64_t hash_seed, bool tracks, engine_expire expire,
 	void *expire_context)
@@ -164,7 +164,8 @@ static struct table *table_of(const struct txn *txn, uint32_t table)
 }
 
 /* The entry under key, if this transaction may touch it; access off home aborts. */
-static struct entry *entry_of(struct txn *txn, struct table *table, const void *key, uint32_t *number)
+static struct entry *entry_of(struct txn *txn, struct table *table, const void *key,
+	uint32_t *number)
 {
 	struct entry *entry;
 
@@ -173,8 +174,9 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 	*number = table_find(table, key);
 	if (*number == ENTRY_NONE) {
 		if (txn->engine->tracks)
-			txn->read_digest += digest_mix(
-				digest_of(key, table->spec.key_bytes, table->number) ^ READ_ABSENT_SALT);
+			txn->read_digest +=
+				digest_mix(digest_of(key, table->spec.key_bytes, table->number) ^
+					   READ_ABSENT_SALT);
 		return NULL;
 	}
 	entry = table_entry(table, *number);
@@ -314,7 +316,8 @@ void txn_expire_at(struct txn *txn, uint32_t table_number, const void *key, uint
 		quanta = now + TIMER_QUANTA_MAX - 1;
 	if (deadline_ns == 0)
 		quanta = 0;
-	if (quanta * TIMER_QUANTUM_NS == entry->deadline_ns || !note_undo(txn, table, number, UNDO_CHANGE))
+	if (quanta * TIMER_QUANTUM_NS == entry->deadline_ns ||
+		!note_undo(txn, table, number, UNDO_CHANGE))
 		return;
 	timer_link(txn->engine, table->number, number, quanta * TIMER_QUANTUM_NS);
 }
@@ -416,7 +419,8 @@ static void expire_one(struct engine *engine, uint32_t link, uint64_t now_ns, ui
 	memcpy(key, entry->key, table->spec.key_bytes);
 	txn_begin(&txn, engine, id, now_ns, (uint16_t)entry->home);
 	if (engine->expire != NULL)
-		engine->expire(engine->expire_context, table->number, &txn, key, entry_value(table, entry));
+		engine->expire(engine->expire_context, table->number, &txn, key,
+			entry_value(table, entry));
 	txn.table_base = 0;
 	(void)txn_erase(&txn, table->number, key);
 	(void)txn_end(&txn);
@@ -430,8 +434,8 @@ static int link_compare(const struct engine *engine, uint32_t a, uint32_t b)
 
 	if (LINK_TABLE(a) != LINK_TABLE(b))
 		return LINK_TABLE(a) < LINK_TABLE(b) ? -1 : 1;
-	return memcmp(table_entry(table, LINK_ENTRY(a))->key, table_entry(table, LINK_ENTRY(b))->key,
-		table->spec.key_bytes);
+	return memcmp(table_entry(table, LINK_ENTRY(a))->key,
+		table_entry(table, LINK_ENTRY(b))->key, table->spec.key_bytes);
 }
 
 /* Heapsort: in place, no allocation, no recursion (qsort may allocate). */
@@ -456,8 +460,8 @@ static void sift_links(const struct engine *engine, uint64_t *links, uint32_t ro
 
 		if (child >= count)
 			return;
-		if (child + 1 < count &&
-			link_compare(engine, (uint32_t)links[child], (uint32_t)links[child + 1]) < 0)
+		if (child + 1 < count && link_compare(engine, (uint32_t)links[child],
+						 (uint32_t)links[child + 1]) < 0)
 			child++;
 		if (link_compare(engine, (uint32_t)moved, (uint32_t)links[child]) >= 0)
 			return;
@@ -520,7 +524,8 @@ void engine_base_advanced(struct engine *engine, uint64_t next_id)
 	engine->tombstones_count = kept;
 }
 
-static uint32_t copy_tombstone(const struct engine *engine, const struct tombstone *tombstone, uint8_t *out)
+static uint32_t copy_tombstone(const struct engine *engine, const struct tombstone *tombstone,
+	uint8_t *out)
 {
 	const struct table_spec *spec = &engine->tables[tombstone->table].spec;
 	uint32_t bytes = fold_image_bytes(spec->key_bytes, 0);
@@ -562,7 +567,8 @@ uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t 
 	uint32_t bytes = 0, left = engine_changes_left(engine, *at);
 
 	*images = 0;
-	while (left-- > 0 && capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)) {
+	while (left-- > 0 &&
+		capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)) {
 		uint32_t copied;
 
 		if (*at < engine->tombstones_count)
@@ -587,8 +593,9 @@ enum status engine_load(struct engine *engine, const struct fold_image *image, c
 	if (image->table >= engine->tables_count)
 		return STATUS_CORRUPT;
 	table = &engine->tables[image->table];
-	if (image->key_bytes != table->spec.key_bytes || image->value_bytes != table->spec.value_bytes ||
-		image->flags != 0 || table_find(table, key) != ENTRY_NONE)
+	if (image->key_bytes != table->spec.key_bytes ||
+		image->value_bytes != table->spec.value_bytes || image->flags != 0 ||
+		table_find(table, key) != ENTRY_NONE)
 		return STATUS_CORRUPT;
 	number = table_add(table, key);
 	if (number == ENTRY_NONE)
@@ -598,7 +605,8 @@ enum status engine_load(struct engine *engine, const struct fold_image *image, c
 	entry->version = image->version;
 	memcpy(entry_value(table, entry), value, image->value_bytes);
 	if (image->deadline_ns / TIMER_QUANTUM_NS > 0 &&
-		(engine->timers_count == 0 || image->deadline_ns / TIMER_QUANTUM_NS <= engine->timer_now))
+		(engine->timers_count == 0 ||
+			image->deadline_ns / TIMER_QUANTUM_NS <= engine->timer_now))
 		engine->timer_now = image->deadline_ns / TIMER_QUANTUM_NS - 1;
 	timer_link(engine, image->table, number, image->deadline_ns);
 	entry->image_hash = table_image_hash(table, entry);

@@ -28,8 +28,8 @@ struct txn {
 	struct engine *engine;
 	uint64_t id;
 	uint64_t now_ns;
-	uint16_t home;	/* of the entries it inserts */
-	bool shared;	/* it may touch flow entries of any home */
+	uint16_t home;	     /* of the entries it inserts */
+	bool shared;	     /* it may touch flow entries of any home */
 	uint16_t table_base; /* the VNF's table 0 is the stage's table table_base */
 	bool aborted;
 	uint32_t undo_count;

@@ -25,7 +25,8 @@ enum status table_open(struct table *table, const struct table_spec *spec, uint3
 		slots *= 2;
 	*table = (struct table){.spec = *spec, .self = self, .number = number, .seed = seed};
 	table->mask = slots - 1;
-	table->stride = ALIGN_UP((uint32_t)sizeof(struct entry) + spec->key_bytes + spec->value_bytes, 64u);
+	table->stride =
+		ALIGN_UP((uint32_t)sizeof(struct entry) + spec->key_bytes + spec->value_bytes, 64u);
 	table->index = malloc(slots * sizeof(*table->index));
 	table->entries = aligned_alloc(64, (size_t)table->stride * spec->capacity);
 	table->free = malloc(spec->capacity * sizeof(*table->free));
@@ -62,6 +63,17 @@ void table_prefetch(const struct table *table, uint32_t hash)
 	__builtin_prefetch(&table->index[hash & table->mask]);
 }
 
+/* Keys are whole words. */
+static bool keys_equal(const void *a, const void *b, uint32_t bytes)
+{
+	const uint64_t *x = a, *y = b;
+
+	for (uint32_t i = 0; i < bytes / 8; i++)
+		if (x[i] != y[i])
+			return false;
+	return true;
+}
+
 static uint32_t slot_of(const struct table *table, const void *key, uint32_t hash)
 {
 	uint32_t slot = hash & table->mask;
@@ -72,7 +84,7 @@ static uint32_t slot_of(const struct table *table, const void *key, uint32_t has
 		if (table->index[slot] == ENTRY_NONE)
 			return slot;
 		entry = table_entry(table, table->index[slot]);
-		if (entry->hash == hash && memcmp(entry->key, key, table->spec.key_bytes) == 0)
+		if (entry->hash == hash && keys_equal(entry->key, key, table->spec.key_bytes))
 			return slot;
 	}
 }

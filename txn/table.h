@@ -37,16 +37,16 @@ struct table {
 	uint32_t count;
 	uint32_t stride;
 	uint32_t mask;
-	uint64_t seed;	       /* of the index only; no result depends on it */
-	uint32_t *index;       /* entry numbers, ENTRY_NONE where empty */
+	uint64_t seed;	 /* of the index only; no result depends on it */
+	uint32_t *index; /* entry numbers, ENTRY_NONE where empty */
 	uint8_t *entries;
-	uint32_t *free;	       /* stack of free entry numbers */
-	uint64_t *present;     /* a bit for each ordinal; NULL without */
+	uint32_t *free;	   /* stack of free entry numbers */
+	uint64_t *present; /* a bit for each ordinal; NULL without */
 };
 
 /* Errors: INVALID (the declaration breaks a rule of txn.h), NO_MEMORY. */
-MUST_CHECK enum status table_open(struct table *table, const struct table_spec *spec, uint32_t number,
-	const void *self, uint64_t seed);
+MUST_CHECK enum status table_open(struct table *table, const struct table_spec *spec,
+	uint32_t number, const void *self, uint64_t seed);
 void table_close(struct table *table);
 
 static inline struct entry *table_entry(const struct table *table, uint32_t number)

@@ -18,7 +18,7 @@ struct txn;
 enum table_scope { TABLE_FLOW = 0, TABLE_SHARED = 1 };
 enum table_writers { TABLE_SINGLE_WRITER = 0, TABLE_MULTI_WRITER = 1 };
 
-/* A table as its VNF declares it. Sizes are multiples of 8; unused bytes of a key must be 0. */
+/* A table as its VNF declares it. Sizes are multiples of 8, keys are 8-byte aligned, and unused bytes of a key must be 0. */
 struct table_spec {
 	const char *name;
 	uint32_t key_bytes;
@@ -26,7 +26,7 @@ struct table_spec {
 	uint32_t capacity; /* entries, decided in ID order */
 	enum table_scope scope;
 	enum table_writers writers;
-	uint32_t staleness_packets; /* that a reader tolerates; 0: none */
+	uint32_t staleness_packets;		     /* that a reader tolerates; 0: none */
 	void (*merge)(void *into, const void *from); /* of two writers' values; NULL: none */
 	/* Optional: a number below ordinals for each key, one to one. Serves txn_lowest_absent. */
 	uint32_t (*ordinal)(const void *self, const void *key);

@@ -22,16 +22,31 @@
 #define SECOND_NS 1000000000ull
 
 enum { TABLE_OUT, TABLE_IN, TABLE_FRAGMENTS };
-enum { CAUSE_MALFORMED, CAUSE_PORTS_EXHAUSTED, CAUSE_BINDINGS_FULL, CAUSE_NO_BINDING,
-	CAUSE_FRAGMENT_BEFORE_FIRST, CAUSE_UNSUPPORTED, CAUSE_IPV6, CAUSE_NON_IP };
-enum { COUNT_OUTBOUND, COUNT_INBOUND, COUNT_ADDRESSES_INSIDE, COUNT_TRANSIT, COUNT_LOCAL, COUNT_PASSED,
-	COUNT_FRAGMENTS };
+enum {
+	CAUSE_MALFORMED,
+	CAUSE_PORTS_EXHAUSTED,
+	CAUSE_BINDINGS_FULL,
+	CAUSE_NO_BINDING,
+	CAUSE_FRAGMENT_BEFORE_FIRST,
+	CAUSE_UNSUPPORTED,
+	CAUSE_IPV6,
+	CAUSE_NON_IP
+};
+enum {
+	COUNT_OUTBOUND,
+	COUNT_INBOUND,
+	COUNT_ADDRESSES_INSIDE,
+	COUNT_TRANSIT,
+	COUNT_LOCAL,
+	COUNT_PASSED,
+	COUNT_FRAGMENTS
+};
 enum { PROTO_TCP, PROTO_UDP, PROTO_ICMP, PROTOS };
 
 static const char *const causes[] = {"malformed", "ports_exhausted", "bindings_full", "no_binding",
 	"fragment_before_first", "unsupported_protocol", "ipv6", "non_ip"};
-static const char *const counters[] = {"outbound", "inbound", "addresses_inside", "transit", "local",
-	"passed_by_policy", "fragments"};
+static const char *const counters[] = {"outbound", "inbound", "addresses_inside", "transit",
+	"local", "passed_by_policy", "fragments"};
 
 struct nat {
 	struct settings_prefix inside[INSIDE_MAX];
@@ -69,9 +84,10 @@ enum work_kind { WORK_OUTBOUND = 1, WORK_INBOUND, WORK_LATER_FRAGMENT };
 /* From pre to post, in the packet's scratch. */
 struct nat_work {
 	struct packet_headers headers;
-	struct endpoint from; /* the key: inside endpoint outbound, outside endpoint inbound */
-	struct endpoint to;   /* what replaces it */
-	struct fragment_key fragment;
+	struct endpoint from __attribute__((
+		aligned(8))); /* the key: inside endpoint outbound, outside endpoint inbound */
+	struct endpoint to __attribute__((aligned(8))); /* what replaces it */
+	struct fragment_key fragment __attribute__((aligned(8)));
 	uint8_t kind;
 	bool is_outbound; /* of a later fragment, from its first */
 };
@@ -101,7 +117,8 @@ static uint32_t ordinal_of(const void *self, const void *key)
 	const struct nat *nat = self;
 	const struct endpoint *outside = key;
 
-	return (outside->proto * nat->pool_count + pool_index(nat, outside->address)) * PORTS + outside->port;
+	return (outside->proto * nat->pool_count + pool_index(nat, outside->address)) * PORTS +
+	       outside->port;
 }
 
 static bool read_pool(struct vnf_setup *setup, struct nat *nat)
@@ -130,18 +147,23 @@ static bool read_pool(struct vnf_setup *setup, struct nat *nat)
 static bool read_settings(struct vnf_setup *setup, struct nat *nat)
 {
 	static const char *const known[] = {"inside", "pool", "port_low", "port_high", "capacity",
-		"tcp_timeout_s", "udp_timeout_s", "icmp_timeout_s", "ipv6", "non_ip", "other_ipv4", NULL};
+		"tcp_timeout_s", "udp_timeout_s", "icmp_timeout_s", "ipv6", "non_ip", "other_ipv4",
+		NULL};
 	uint32_t high = PORTS - 1, seconds[PROTOS] = {7440, 300, 60}; /* RFC 5382, 4787, 5508 */
 
 	nat->port_low = 1024;
 	nat->pass_ipv6 = nat->pass_non_ip = true;
 	if (!settings_known(setup, known) ||
 		!settings_prefixes(setup, "inside", nat->inside, INSIDE_MAX, &nat->inside_count) ||
-		!read_pool(setup, nat) || !settings_number(setup, "port_low", 1, PORTS - 1, &nat->port_low) ||
+		!read_pool(setup, nat) ||
+		!settings_number(setup, "port_low", 1, PORTS - 1, &nat->port_low) ||
 		!settings_number(setup, "port_high", nat->port_low, PORTS - 1, &high) ||
-		!settings_number(setup, "tcp_timeout_s", 1, TIMER_QUANTA_MAX - 2, &seconds[PROTO_TCP]) ||
-		!settings_number(setup, "udp_timeout_s", 1, TIMER_QUANTA_MAX - 2, &seconds[PROTO_UDP]) ||
-		!settings_number(setup, "icmp_timeout_s", 1, TIMER_QUANTA_MAX - 2, &seconds[PROTO_ICMP]) ||
+		!settings_number(setup, "tcp_timeout_s", 1, TIMER_QUANTA_MAX - 2,
+			&seconds[PROTO_TCP]) ||
+		!settings_number(setup, "udp_timeout_s", 1, TIMER_QUANTA_MAX - 2,
+			&seconds[PROTO_UDP]) ||
+		!settings_number(setup, "icmp_timeout_s", 1, TIMER_QUANTA_MAX - 2,
+			&seconds[PROTO_ICMP]) ||
 		!settings_choice(setup, "ipv6", "pass", "drop", &nat->pass_ipv6) ||
 		!settings_choice(setup, "non_ip", "pass", "drop", &nat->pass_non_ip) ||
 		!settings_choice(setup, "other_ipv4", "pass", "drop", &nat->pass_other))
@@ -149,7 +171,8 @@ static bool read_settings(struct vnf_setup *setup, struct nat *nat)
 	nat->homes = setup->homes;
 	nat->slice = (high - nat->port_low + 1) / nat->homes;
 	if (nat->slice == 0)
-		return settings_fail(setup, 0, "port_low to port_high has fewer ports than the stage's %u homes",
+		return settings_fail(setup, 0,
+			"port_low to port_high has fewer ports than the stage's %u homes",
 			nat->homes);
 	nat->capacity = nat->slice * nat->homes * nat->pool_count * PROTOS;
 	if (nat->capacity > 1u << 22)
@@ -202,13 +225,14 @@ static void nat_close(void *self)
 
 static uint16_t home_of_inside(const struct nat *nat, const struct endpoint *inside)
 {
-	return (uint16_t)(digest_of(inside, sizeof(*inside), 0) % nat->homes);
+	return (uint16_t)((digest_of(inside, sizeof(*inside), 0) & 0xffffffff) * nat->homes >> 32);
 }
 
 /* The home whose slice has this port; a port of no slice has no binding, whatever its home. */
 static uint16_t home_of_outside(const struct nat *nat, const struct endpoint *outside)
 {
-	uint32_t home = outside->port < nat->port_low ? 0 : (outside->port - nat->port_low) / nat->slice;
+	uint32_t home =
+		outside->port < nat->port_low ? 0 : (outside->port - nat->port_low) / nat->slice;
 
 	return (uint16_t)(home < nat->homes ? home : 0);
 }
@@ -333,7 +357,8 @@ static void bind_inside(const struct nat *nat, struct vnf_packet *packet, struct
 		vnf_drop(packet, CAUSE_PORTS_EXHAUSTED);
 		return;
 	}
-	work->to = (struct endpoint){nat->pool[address], (uint16_t)(ordinal - base), work->from.proto, 0};
+	work->to = (struct endpoint){nat->pool[address], (uint16_t)(ordinal - base),
+		work->from.proto, 0};
 	out = txn_insert(txn, TABLE_OUT, &work->from);
 	in = txn_insert(txn, TABLE_IN, &work->to);
 	if (out == NULL || in == NULL) {
@@ -420,13 +445,15 @@ static void nat_post(const void *self, struct vnf_packet *packet)
 	(void)self;
 	if (!packet->wants_access)
 		return;
-	source = work->kind == WORK_OUTBOUND || (work->kind == WORK_LATER_FRAGMENT && work->is_outbound);
+	source = work->kind == WORK_OUTBOUND ||
+		 (work->kind == WORK_LATER_FRAGMENT && work->is_outbound);
 	checksum = l4_checksum(packet, &work->headers);
 	store_be32(address, work->to.address);
 	store_be16(port, work->to.port);
 	if (checksum != NULL)
-		packet_rewrite((uint8_t[4]){ip[source ? 12 : 16], ip[source ? 13 : 17], ip[source ? 14 : 18],
-				       ip[source ? 15 : 19]}, address, 4, checksum);
+		packet_rewrite((uint8_t[4]){ip[source ? 12 : 16], ip[source ? 13 : 17],
+				       ip[source ? 14 : 18], ip[source ? 15 : 19]},
+			address, 4, checksum);
 	packet_rewrite(ip + (source ? 12 : 16), address, 4, ip + 10);
 	vnf_count(packet, source ? COUNT_OUTBOUND : COUNT_INBOUND);
 	if (work->kind == WORK_LATER_FRAGMENT) {
@@ -441,7 +468,8 @@ static void nat_post(const void *self, struct vnf_packet *packet)
 		store_be16(checksum, 0xffff);
 }
 
-static void nat_expire(const void *self, uint32_t table, struct txn *txn, const void *key, const void *value)
+static void nat_expire(const void *self, uint32_t table, struct txn *txn, const void *key,
+	const void *value)
 {
 	(void)self;
 	(void)key;

@@ -18,9 +18,9 @@ struct packet_headers {
 	uint16_t l3;	    /* offset of the IPv4 header; 0: none that is whole and sound */
 	uint16_t l4;	    /* offset of the transport header; 0: not in this packet, or cut */
 	uint8_t protocol;
-	bool fragment;	     /* one of several */
-	bool later_fragment; /* and not the first */
-	bool malformed;	     /* says IPv4, but is not one */
+	bool fragment;	      /* one of several */
+	bool later_fragment;  /* and not the first */
+	bool malformed;	      /* says IPv4, but is not one */
 	bool later_than_view; /* headers longer than what is in view */
 };
 

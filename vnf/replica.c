@@ -9,9 +9,12 @@
 #include "core/delta.h"
 #include "core/digest.h"
 
+/* Packets that pass all steps together: their views and scratch fit the first-level cache. */
+#define CHUNK 32u
 #define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
 
-static void on_expire(void *context, uint32_t table, struct txn *txn, const void *key, const void *value)
+static void on_expire(void *context, uint32_t table, struct txn *txn, const void *key,
+	const void *value)
 {
 	struct replica *replica = context;
 
@@ -54,7 +57,8 @@ void replica_close(struct replica *replica)
 	free(replica->edit_bytes.bytes);
 }
 
-enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops, struct vnf_setup *setup)
+enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
+	struct vnf_setup *setup)
 {
 	struct vnf_host *vnf = &replica->vnfs[replica->vnfs_count];
 	struct table_spec tables[TABLES_MAX];
@@ -97,9 +101,11 @@ enum status replica_ready(struct replica *replica)
 	return engine_ready(&replica->engine);
 }
 
-void replica_begin(struct replica *replica, const struct batch_view *batch)
+void replica_begin(struct replica *replica, const struct batch_view *batch, void *out)
 {
-	(void)batch;
+	replica->out = out;
+	replica->delta = out == NULL ? NULL
+				     : replica->out + outcome_deltas_at(batch->header->count);
 	replica->extras.used = 0;
 	replica->edit_bytes.used = 0;
 	replica->edits_count = 0;
@@ -135,7 +141,14 @@ static void load_packet(struct replica *replica, const struct batch_view *batch,
 	packet->dropped = record->kind != RECORD_PACKET;
 	packet->record = (uint16_t)i;
 	replica->lengths[i] = length;
-	memcpy(packet->current, packet->arrival, packet->header_bytes);
+	if (packet->header_bytes >= 64) {
+		memcpy(packet->current, packet->arrival, 64); /* a fixed size needs no call */
+		if (packet->header_bytes > 64)
+			memcpy(packet->current + 64, packet->arrival + 64,
+				packet->header_bytes - 64u);
+	} else {
+		memcpy(packet->current, packet->arrival, packet->header_bytes);
+	}
 }
 
 static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
@@ -168,27 +181,12 @@ static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from
 			ops->post(vnf->self, &packets[i]);
 }
 
-void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from, uint32_t to)
-{
-	while (from < to) {
-		uint64_t clock_ns = batch->records[from]->clock_ns;
-		uint32_t end = from;
-
-		/* Within one timer quantum no timer can fire, old or new: the phases may run apart. */
-		while (end < to && !engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
-			load_packet(replica, batch, end++);
-		engine_advance(&replica->engine, clock_ns, batch->header->first_id + from);
-		for (uint32_t i = 0; i < replica->vnfs_count; i++)
-			run_vnf(replica, &replica->vnfs[i], from, end);
-		from = end;
-	}
-}
-
 /* The packet's delta: what changed in view, then edits beyond it in the order they were made. */
 static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *out)
 {
 	const struct vnf_packet *packet = &replica->packets[i];
-	uint32_t bytes = (uint32_t)delta_diff(out, packet->arrival, packet->current, packet->header_bytes);
+	uint32_t bytes =
+		(uint32_t)delta_diff(out, packet->arrival, packet->current, packet->header_bytes);
 
 	for (uint32_t e = 0; e < replica->edits_count; e++) {
 		const struct replica_edit *edit = &replica->edits[e];
@@ -201,10 +199,10 @@ static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *ou
 	return bytes;
 }
 
-static void put_record(struct replica *replica, const struct batch_record *record, uint32_t i,
-	struct outcome_record *out, uint8_t **delta)
+static void put_record(struct replica *replica, const struct batch_record *record, uint32_t i)
 {
 	const struct vnf_packet *packet = &replica->packets[i];
+	struct outcome_record *out = (struct outcome_record *)(replica->out + outcome_deltas_at(i));
 
 	*out = (struct outcome_record){0};
 	if (record->kind != RECORD_PACKET)
@@ -215,26 +213,43 @@ static void put_record(struct replica *replica, const struct batch_record *recor
 	} else {
 		out->verdict = VERDICT_FORWARD;
 		out->where = (uint8_t)packet->output_port;
-		out->delta_bytes = (uint16_t)put_delta(replica, i, *delta);
+		out->delta_bytes = (uint16_t)put_delta(replica, i, replica->delta);
 	}
 	if (replica->engine.tracks)
-		replica->engine.batch_digest += digest_of(*delta, out->delta_bytes,
+		replica->engine.batch_digest += digest_of(replica->delta, out->delta_bytes,
 			digest_mix(packet->id) + (uint64_t)(out->verdict << 8 | out->where));
-	*delta += out->delta_bytes;
+	replica->delta += out->delta_bytes;
 }
 
-uint32_t replica_end(struct replica *replica, const struct batch_view *batch, void *out)
+void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from,
+	uint32_t to)
 {
-	struct outcome_header *header = out;
-	struct outcome_record *records = (struct outcome_record *)(header + 1);
-	uint32_t count = batch->header->count;
-	uint8_t *deltas = (uint8_t *)out + outcome_deltas_at(count), *delta = deltas;
-	uint8_t *extras;
+	while (from < to) {
+		uint64_t clock_ns = batch->records[from]->clock_ns;
+		uint32_t end = from, most = to - from < CHUNK ? to : from + CHUNK;
 
-	for (uint32_t i = 0; i < count; i++)
-		put_record(replica, batch->records[i], i, &records[i], &delta);
-	extras = (uint8_t *)out + ALIGN_UP((uint32_t)(delta - (uint8_t *)out), 8u);
-	memset(delta, 0, (size_t)(extras - delta));
+		/* Within one timer quantum no timer can fire, old or new: the phases may run apart. */
+		while (end < most &&
+			!engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
+			load_packet(replica, batch, end++);
+		engine_advance(&replica->engine, clock_ns, batch->header->first_id + from);
+		for (uint32_t i = 0; i < replica->vnfs_count; i++)
+			run_vnf(replica, &replica->vnfs[i], from, end);
+		if (replica->out != NULL)
+			for (uint32_t i = from; i < end; i++)
+				put_record(replica, batch->records[i], i);
+		from = end;
+	}
+}
+
+uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
+{
+	struct outcome_header *header = (struct outcome_header *)replica->out;
+	uint32_t count = batch->header->count;
+	uint8_t *deltas = replica->out + outcome_deltas_at(count);
+	uint8_t *extras = replica->out + ALIGN_UP((uint32_t)(replica->delta - replica->out), 8u);
+
+	memset(replica->delta, 0, (size_t)(extras - replica->delta));
 	memcpy(extras, replica->extras.bytes, replica->extras.used);
 	if (replica->engine.tracks && replica->extras.used > 0)
 		replica->engine.batch_digest +=
@@ -244,8 +259,8 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch, vo
 		.batch_no = batch->header->batch_no,
 		.first_id = batch->header->first_id,
 		.digest = replica->engine.tracks ? replica->engine.batch_digest : 0,
-		.bytes = (uint32_t)(extras - (uint8_t *)out) + replica->extras.used,
-		.delta_bytes = (uint32_t)(delta - deltas),
+		.bytes = (uint32_t)(extras - replica->out) + replica->extras.used,
+		.delta_bytes = (uint32_t)(replica->delta - deltas),
 		.extra_bytes = replica->extras.used,
 		.count = (uint16_t)count,
 		.aborted = (uint16_t)replica->engine.batch_aborted,
@@ -323,8 +338,8 @@ static bool add_edit(struct vnf_packet *packet, enum delta_operation operation, 
 
 	if (replica->edits_count == sizeof(replica->edits) / sizeof(replica->edits[0]))
 		return false;
-	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset, bytes,
-		bytes_count);
+	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset,
+		bytes, bytes_count);
 	if (put == 0)
 		return false;
 	replica->edits[replica->edits_count++] = (struct replica_edit){
@@ -379,7 +394,9 @@ void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_byte
 		else
 			memcpy(value, outcome_extra_content(extra), value_bytes);
 	}
-	at = value_bytes <= DETERMINANT_BYTES_MAX ? add_extra(packet, EXTRA_DETERMINANT, value_bytes) : NULL;
+	at = value_bytes <= DETERMINANT_BYTES_MAX
+		     ? add_extra(packet, EXTRA_DETERMINANT, value_bytes)
+		     : NULL;
 	if (at != NULL)
 		memcpy(at, value, value_bytes);
 	else

@@ -55,7 +55,9 @@ struct replica {
 	enum determinant_mode determinants;
 	struct outcome_view leader; /* replayed from, in DETERMINANT_REPLAY */
 	uint32_t leader_extra;
-	bool diverged; /* a recorded determinant was not there */
+	uint8_t *out;	/* of the batch in work; NULL: no outcome is wanted */
+	uint8_t *delta; /* where the next delta goes */
+	bool diverged;	/* a recorded determinant was not there */
 	struct txn txn;
 };
 
@@ -72,14 +74,15 @@ MUST_CHECK enum status replica_add_vnf(struct replica *replica, const struct vnf
 	struct vnf_setup *setup);
 MUST_CHECK enum status replica_ready(struct replica *replica);
 
-/* Starts a batch: forgets the one before. */
-void replica_begin(struct replica *replica, const struct batch_view *batch);
+/* Starts a batch whose outcome goes to out (OUTCOME_BYTES_MAX), or nowhere. */
+void replica_begin(struct replica *replica, const struct batch_view *batch, void *out);
 
 /* Executes records [from, to), in order, all of them once between begin and end. */
-void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from, uint32_t to);
+void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from,
+	uint32_t to);
 
-/* Writes the outcome to out (OUTCOME_BYTES_MAX); returns its bytes. */
-uint32_t replica_end(struct replica *replica, const struct batch_view *batch, void *out);
+/* Closes the outcome; returns its bytes. */
+uint32_t replica_end(struct replica *replica, const struct batch_view *batch);
 
 /* The packet after a batch without an outcome in between, for runs to completion. */
 static inline bool replica_forwards(const struct replica *replica, uint32_t record)

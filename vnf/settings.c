@@ -27,7 +27,8 @@ bool settings_known(struct vnf_setup *setup, const char *const *known)
 		while (known[k] != NULL && strcmp(known[k], setting->key) != 0)
 			k++;
 		if (known[k] == NULL)
-			return settings_fail(setup, setting->line, "unknown key '%s'", setting->key);
+			return settings_fail(setup, setting->line, "unknown key '%s'",
+				setting->key);
 	}
 	return true;
 }
@@ -40,7 +41,8 @@ const struct vnf_setting *settings_find(const struct vnf_setup *setup, const cha
 	return NULL;
 }
 
-bool settings_number(struct vnf_setup *setup, const char *key, uint32_t min, uint32_t max, uint32_t *value)
+bool settings_number(struct vnf_setup *setup, const char *key, uint32_t min, uint32_t max,
+	uint32_t *value)
 {
 	const struct vnf_setting *setting = settings_find(setup, key);
 	unsigned long long number;
@@ -51,15 +53,17 @@ bool settings_number(struct vnf_setup *setup, const char *key, uint32_t min, uin
 	if (setting->values_count != 1)
 		return settings_fail(setup, setting->line, "'%s' takes one number", key);
 	number = strtoull(setting->values[0], &end, 10);
-	if (setting->values[0][0] < '0' || setting->values[0][0] > '9' || *end != 0 || number < min ||
-		number > max)
-		return settings_fail(setup, setting->line, "'%s' is '%s': use a number from %u to %u", key,
-			setting->values[0], min, max);
+	if (setting->values[0][0] < '0' || setting->values[0][0] > '9' || *end != 0 ||
+		number < min || number > max)
+		return settings_fail(setup, setting->line,
+			"'%s' is '%s': use a number from %u to %u", key, setting->values[0], min,
+			max);
 	*value = (uint32_t)number;
 	return true;
 }
 
-bool settings_choice(struct vnf_setup *setup, const char *key, const char *yes, const char *no, bool *value)
+bool settings_choice(struct vnf_setup *setup, const char *key, const char *yes, const char *no,
+	bool *value)
 {
 	const struct vnf_setting *setting = settings_find(setup, key);
 
@@ -106,13 +110,15 @@ bool settings_prefixes(struct vnf_setup *setup, const char *key, struct settings
 
 	*count = 0;
 	if (setting == NULL || setting->values_count == 0)
-		return settings_fail(setup, 0, "'%s' is missing: give IPv4 addresses or prefixes", key);
+		return settings_fail(setup, 0, "'%s' is missing: give IPv4 addresses or prefixes",
+			key);
 	if (setting->values_count > max)
-		return settings_fail(setup, setting->line, "'%s' has more than %u entries", key, max);
+		return settings_fail(setup, setting->line, "'%s' has more than %u entries", key,
+			max);
 	for (uint32_t i = 0; i < setting->values_count; i++)
 		if (!parse_prefix(setting->values[i], &prefixes[(*count)++]))
 			return settings_fail(setup, setting->line,
-				"'%s' has '%s': use an IPv4 address or prefix such as 10.0.0.0/8", key,
-				setting->values[i]);
+				"'%s' has '%s': use an IPv4 address or prefix such as 10.0.0.0/8",
+				key, setting->values[i]);
 	return true;
 }

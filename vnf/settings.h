@@ -16,8 +16,10 @@ bool settings_known(struct vnf_setup *setup, const char *const *known);
 const struct vnf_setting *settings_find(const struct vnf_setup *setup, const char *key);
 
 /* *value stays as it is where the key is absent. */
-bool settings_number(struct vnf_setup *setup, const char *key, uint32_t min, uint32_t max, uint32_t *value);
-bool settings_choice(struct vnf_setup *setup, const char *key, const char *yes, const char *no, bool *value);
+bool settings_number(struct vnf_setup *setup, const char *key, uint32_t min, uint32_t max,
+	uint32_t *value);
+bool settings_choice(struct vnf_setup *setup, const char *key, const char *yes, const char *no,
+	bool *value);
 
 /* IPv4 addresses and prefixes; false if absent, malformed or more than max. */
 bool settings_prefixes(struct vnf_setup *setup, const char *key, struct settings_prefix *prefixes,

@@ -26,7 +26,8 @@ static bool vnf_path(char *path, const char *name)
 	return true;
 }
 
-static const struct vnf_ops *load(const struct config *config, const struct config_vnf *vnf, char *error)
+static const struct vnf_ops *load(const struct config *config, const struct config_vnf *vnf,
+	char *error)
 {
 	char path[PATH_BYTES * 2];
 	const struct vnf_ops *ops;
@@ -36,14 +37,16 @@ static const struct vnf_ops *load(const struct config *config, const struct conf
 		return NULL;
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (object == NULL) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s:%u: VNF '%.64s' does not load: %.240s", config->path,
-			vnf->line, vnf->name, dlerror());
+		snprintf(error, CONFIG_ERROR_BYTES, "%s:%u: VNF '%.64s' does not load: %.240s",
+			config->path, vnf->line, vnf->name, dlerror());
 		return NULL;
 	}
 	ops = dlsym(object, "understudy_vnf");
 	if (ops == NULL || ops->abi != VNF_ABI) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s:%u: VNF '%.64s' (%.200s) %s: build it against this "
-			"version's understudy_vnf.h", config->path, vnf->line, vnf->name, path,
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s:%u: VNF '%.64s' (%.200s) %s: build it against this "
+			"version's understudy_vnf.h",
+			config->path, vnf->line, vnf->name, path,
 			ops == NULL ? "exports no understudy_vnf" : "has another ABI version");
 		return NULL;
 	}
@@ -85,16 +88,20 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 	bool tracks, uint64_t hash_seed, char *error)
 {
 	const struct config_stage *stage = &config->stages[stage_number];
-	enum status status = replica_open(replica, config->seed, hash_seed, tracks, config->ports_count);
+	enum status status =
+		replica_open(replica, config->seed, hash_seed, tracks, config->ports_count);
 
 	snprintf(error, CONFIG_ERROR_BYTES, "stage %s: out of memory", stage->name);
 	for (uint32_t i = 0; i < stage->vnfs_count && status == STATUS_OK; i++)
 		status = add_vnf(replica, config, stage, &stage->vnfs[i], error);
 	if (status == STATUS_OK)
 		status = replica_ready(replica);
-	if (status == STATUS_OK && stage_uses_determinants(replica) && stage->variant != VARIANT_PASSIVE) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s:%u: stage '%s' has a VNF that records determinants: "
-			"set 'variant: passive'", config->path, stage->line, stage->name);
+	if (status == STATUS_OK && stage_uses_determinants(replica) &&
+		stage->variant != VARIANT_PASSIVE) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s:%u: stage '%s' has a VNF that records determinants: "
+			"set 'variant: passive'",
+			config->path, stage->line, stage->name);
 		status = STATUS_INVALID;
 	}
 	if (status != STATUS_OK)
@@ -110,7 +117,8 @@ bool stage_uses_determinants(const struct replica *replica)
 	return false;
 }
 
-bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause, char *name, size_t bytes)
+bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause, char *name,
+	size_t bytes)
 {
 	if (vnf >= replica->vnfs_count || cause >= replica->vnfs[vnf].ops->drop_causes_count)
 		return false;

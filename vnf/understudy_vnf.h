@@ -30,20 +30,21 @@ struct vnf_packet {
 	uint16_t header_bytes;	/* min(length, 128) */
 	uint16_t port;		/* where it came in; set output_port to send it elsewhere */
 	uint16_t output_port;
-	uint16_t home;		/* set in pre: its shard of flow state, or VNF_HOME_NONE */
-	uint32_t length;	/* of the frame, that is in the chain */
-	uint32_t wire_length;	/* on the wire; larger for a cut capture */
+	uint16_t home;	      /* set in pre: its shard of flow state, or VNF_HOME_NONE */
+	uint32_t length;      /* of the frame, that is in the chain */
+	uint32_t wire_length; /* on the wire; larger for a cut capture */
 	uint64_t id;
-	uint64_t clock_ns;	/* the packet clock, monotone */
-	uint16_t vlan_tci;	/* of a tag that the port stripped; 0: none */
-	bool cksum_bad;		/* the port found a wrong checksum */
-	bool dropped;		/* set by vnf_drop */
-	bool wants_access;	/* set in pre; without it access is not called */
-	bool shared;		/* set in pre: its access may touch other homes' flow state too */
+	uint64_t clock_ns; /* the packet clock, monotone */
+	uint16_t vlan_tci; /* of a tag that the port stripped; 0: none */
+	bool cksum_bad;	   /* the port found a wrong checksum */
+	bool dropped;	   /* set by vnf_drop */
+	bool wants_access; /* set in pre; without it access is not called */
+	bool shared;	   /* set in pre: its access may touch other homes' flow state too */
 	uint8_t drop_cause;
-	uint16_t record;	/* of the batch; the runtime's */
+	uint16_t record; /* of the batch; the runtime's */
 	struct vnf_host *host;
-	uint8_t scratch[VNF_SCRATCH_BYTES] __attribute__((aligned(8))); /* zeroed before pre; yours until post ends */
+	uint8_t scratch[VNF_SCRATCH_BYTES]
+		__attribute__((aligned(8))); /* zeroed before pre; yours until post ends */
 };
 
 /* Configuration: one entry a YAML key under `config:`, values as written. */
@@ -61,7 +62,7 @@ struct vnf_setup {
 	uint64_t seed;	/* of the chain */
 	char *error;	/* one line: what is wrong, what to do */
 	uint32_t error_bytes;
-	uint32_t error_line; /* set with error: of the setting at fault; 0: none */
+	uint32_t error_line;	   /* set with error: of the setting at fault; 0: none */
 	struct table_spec *tables; /* fill up to tables_max, set tables_count */
 	uint32_t tables_max;
 	uint32_t tables_count;

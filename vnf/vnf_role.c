@@ -74,7 +74,8 @@ static void handle_fatal_signals(struct vnf_role *self)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
 	stack_t stack = {.ss_sp = malloc(SIGNAL_STACK_BYTES), .ss_size = SIGNAL_STACK_BYTES};
-	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+	struct sigaction action = {.sa_handler = on_fatal_signal,
+		.sa_flags = SA_ONSTACK | SA_RESETHAND};
 
 	handler_role = self;
 	if (stack.ss_sp != NULL)
@@ -112,9 +113,10 @@ static enum status fetch_base(struct vnf_role *self, struct base_head *head)
 	if (status == STATUS_OK)
 		status = bytes_receive(fd, &bytes, sizeof(bytes));
 	if (status == STATUS_OK)
-		status = bytes == sizeof(*head) ? bytes_receive(fd, head, sizeof(*head)) : STATUS_CORRUPT;
-	while (status == STATUS_OK && (status = bytes_receive(fd, &bytes, sizeof(bytes))) == STATUS_OK &&
-		bytes > 0) {
+		status = bytes == sizeof(*head) ? bytes_receive(fd, head, sizeof(*head))
+						: STATUS_CORRUPT;
+	while (status == STATUS_OK &&
+		(status = bytes_receive(fd, &bytes, sizeof(bytes))) == STATUS_OK && bytes > 0) {
 		struct fold_header *fold = (struct fold_header *)chunk;
 		const struct fold_image *image;
 		const uint8_t *key, *value;
@@ -142,8 +144,10 @@ static enum status restore(struct vnf_role *self)
 	enum status status;
 
 	status = journal_attach(&self->input, &self->base, GATE_REPLICA, self->role.options.stage,
-		self->outcomes.control == NULL ? "replica" : self->outcomes.control->name, JOURNAL_FROM_TAIL);
-	if (status != STATUS_OK || !self->role.config->protect || atomic_read_acquire(&page->base_batch) == 0)
+		self->outcomes.control == NULL ? "replica" : self->outcomes.control->name,
+		JOURNAL_FROM_TAIL);
+	if (status != STATUS_OK || !self->role.config->protect ||
+		atomic_read_acquire(&page->base_batch) == 0)
 		return status;
 	status = fetch_base(self, &head);
 	if (status != STATUS_OK)
@@ -172,7 +176,8 @@ static enum status input_peek(struct vnf_role *self, struct batch_view *batch)
 }
 
 /* The fault that this replica must raise at a packet of this batch: its record, or count. */
-static uint32_t fault_record(struct vnf_role *self, const struct batch_view *batch, struct page_fault **due)
+static uint32_t fault_record(struct vnf_role *self, const struct batch_view *batch,
+	struct page_fault **due)
 {
 	struct page *page = self->role.page;
 	uint32_t faults = atomic_read_relaxed(&page->faults_count);
@@ -183,11 +188,13 @@ static uint32_t fault_record(struct vnf_role *self, const struct batch_view *bat
 		uint64_t packet_no = first;
 
 		if (atomic_read_acquire(&fault->state) != FAULT_ARMED || fault->at_packet < first ||
-			fault->at_packet >= first + packets || fault->stage != self->role.options.stage ||
+			fault->at_packet >= first + packets ||
+			fault->stage != self->role.options.stage ||
 			(fault->target == TARGET_MASTER) != leads(self))
 			continue;
 		for (uint32_t r = 0; r < batch->header->count; r++)
-			if (batch->records[r]->kind == RECORD_PACKET && packet_no++ == fault->at_packet) {
+			if (batch->records[r]->kind == RECORD_PACKET &&
+				packet_no++ == fault->at_packet) {
 				*due = fault;
 				return r;
 			}
@@ -217,23 +224,24 @@ static void raise_fault(struct vnf_role *self, struct page_fault *fault)
 	raise(fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
 }
 
-static void execute(struct vnf_role *self, const struct batch_view *batch)
+static uint32_t execute(struct vnf_role *self, const struct batch_view *batch, void *out)
 {
 	uint32_t count = batch->header->count, at = count;
 	struct page_fault *fault = NULL;
 
 	if (atomic_read_relaxed(&self->role.page->faults_count) != 0)
 		at = fault_record(self, batch, &fault);
-	replica_begin(&self->replica, batch);
+	replica_begin(&self->replica, batch, out);
 	replica_execute(&self->replica, batch, 0, at);
 	if (at < count) {
 		raise_fault(self, fault);
 		replica_execute(&self->replica, batch, at, count);
 	}
+	return replica_end(&self->replica, batch);
 }
 
-static void wait_round(struct vnf_role *self, enum replica_wait why, struct journal *const *journals,
-	uint32_t count)
+static void wait_round(struct vnf_role *self, enum replica_wait why,
+	struct journal *const *journals, uint32_t count)
 {
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)why);
 	idle_round(&self->idle, journals, count, IDLE_NS);
@@ -338,8 +346,8 @@ static bool leader_outcome(struct vnf_role *self, uint64_t batch_no)
 		if (journal_shm_open(&self->leader, &self->role.place, name) != STATUS_OK)
 			return false;
 		if (stage_uses_determinants(&self->replica) &&
-			journal_attach(&self->leader_reader, &self->leader, GATE_OPTIONAL, 0, "slave",
-				JOURNAL_FROM_TAIL) != STATUS_OK)
+			journal_attach(&self->leader_reader, &self->leader, GATE_OPTIONAL, 0,
+				"slave", JOURNAL_FROM_TAIL) != STATUS_OK)
 			return false;
 		self->leader_incarnation = leader->incarnation;
 	}
@@ -389,10 +397,10 @@ static enum status work(struct vnf_role *self)
 	if (status != STATUS_OK)
 		return status;
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
-	execute(self, &batch);
-	bytes = replica_end(&self->replica, &batch, out);
+	bytes = execute(self, &batch, out);
 	next_id = batch.header->first_id + batch.header->count;
-	at_end = batch.header->count > 0 && batch.records[batch.header->count - 1]->kind == RECORD_END;
+	at_end = batch.header->count > 0 &&
+		 batch.records[batch.header->count - 1]->kind == RECORD_END;
 	if (!journal_reader_valid(&self->input))
 		return STATUS_DETACHED;
 	if (self->replica.diverged)
@@ -428,8 +436,8 @@ static int serve(struct vnf_role *self)
 		} else {
 			if (status != STATUS_SEALED)
 				fprintf(stderr, "understudy: %s: stops at batch %llu: %s\n",
-					self->outcomes.control->name, (unsigned long long)self->next_batch,
-					status_text(status));
+					self->outcomes.control->name,
+					(unsigned long long)self->next_batch, status_text(status));
 			return status == STATUS_SEALED ? 0 : 1;
 		}
 	}
@@ -446,20 +454,24 @@ static enum status start(struct vnf_role *self, char *error)
 
 	if (getrandom(&hash_seed, sizeof(hash_seed), 0) < 0)
 		hash_seed = (uint64_t)getpid();
-	status = stage_open(&self->replica, config, options->stage, config->protect, hash_seed, error);
+	status = stage_open(&self->replica, config, options->stage, config->protect, hash_seed,
+		error);
 	if (status != STATUS_OK)
 		return status;
 	status = journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME);
 	if (status == STATUS_OK)
 		status = restore(self);
-	page_journal_name(name, config->stages[options->stage].name, options->number, options->incarnation);
+	page_journal_name(name, config->stages[options->stage].name, options->number,
+		options->incarnation);
 	if (status == STATUS_OK)
-		status = journal_shm_create(&self->outcomes, &self->role.place, name, config->journal_bytes,
-			self->next_batch, options->incarnation, config->protect);
+		status = journal_shm_create(&self->outcomes, &self->role.place, name,
+			config->journal_bytes, self->next_batch, options->incarnation,
+			config->protect);
 	if (status == STATUS_OK)
 		status = journal_writer_open(&self->output, &self->outcomes, 0);
 	if (status != STATUS_OK) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot start: %s", name, status_text(status));
+		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot start: %s", name,
+			status_text(status));
 		return status;
 	}
 	self->self->first_batch = self->next_batch;
