@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * run: the supervisor. It parents every role process, restarts only the manager by itself, and starts
+ * run: the supervisor. It parents every role process, restarts only the manager by itself,
+ * and starts
  * the others as the manager orders. When it is killed its children die with it (PR_SET_PDEATHSIG),
  * and the next run removes what it left.
  */

@@ -213,7 +213,10 @@ static int by_hash(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Pairs equal hashes in order; places holds, for each output found, its place in Ref, or UINT64_MAX. */
+/*
+ * Pairs equal hashes in order; places holds, for each output found, its place in Ref, or
+ * UINT64_MAX.
+ */
 static void pair(struct sequence *expected, struct sequence *found, uint64_t *places,
 	struct reference_verdict *verdict)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ref (DESIGN section 10): a single-threaded, failure-free run over the same input, and the comparison
+ * Ref (DESIGN section 10): a single-threaded, failure-free run over the same input, and the
+ * comparison
  * of an output capture with it.
  */
 #ifndef UNDERSTUDY_REFERENCE_H

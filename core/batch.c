@@ -77,7 +77,10 @@ enum status batch_open(struct batch_view *view, const void *bytes, size_t bytes_
 		const struct batch_record *record = (const struct batch_record *)at;
 		size_t left = header->bytes - (size_t)(at - (const uint8_t *)bytes);
 
-		/* The bytes were written on another core, and each record tells where the next is. */
+		/*
+		 * The bytes were written on another core, and each record tells where the
+		 * next is.
+		 */
 		__builtin_prefetch(at + PREFETCH_BYTES);
 		__builtin_prefetch(at + PREFETCH_BYTES + LINE_BYTES);
 

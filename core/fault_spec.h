@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A fault as people write it: "kill edge/master @packet=5000", "stop edge/slave @time=1.5", or now. */
+/*
+ * A fault as people write it: "kill edge/master @packet=5000", "stop edge/slave @time=1.5",
+ * or now.
+ */
 #ifndef UNDERSTUDY_CORE_FAULT_SPEC_H
 #define UNDERSTUDY_CORE_FAULT_SPEC_H
 

@@ -45,7 +45,10 @@ static inline uint64_t packet_id_sequence(uint64_t id)
 	return id & ((1ull << PACKET_ID_SEQUENCE_BITS) - 1);
 }
 
-/* Serial-number comparison (RFC 1982) of 28-bit sequences: <0, 0, >0 as a is before, at, after b. */
+/*
+ * Serial-number comparison (RFC 1982) of 28-bit sequences: <0, 0, >0 as a is before, at,
+ * after b.
+ */
 int wire_sequence_compare(uint32_t a, uint32_t b);
 
 /* The 64-bit sequence nearest to `near` whose low 28 bits are wire's. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The audit log: control events (start, role change, fault seen, seal, term, promotion, restore, trim,
- * digest difference), append-only, one JSON object a line, chained by SHA-256: "prev" is the hash of
+ * The audit log: control events (start, role change, fault seen, seal, term, promotion,
+ * restore, trim,
+ * digest difference), append-only, one JSON object a line, chained by SHA-256: "prev" is the
+ * hash of
  * the line before, "hash" that of this line up to the comma before "hash". Never payloads.
  */
 #ifndef UNDERSTUDY_LOGGERS_AUDIT_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a logger serves on its socket, to a replica that restores or a reader that lags: one request,
+ * What a logger serves on its socket, to a replica that restores or a reader that lags: one
+ * request,
  * then a stream of chunks, each with its length; a chunk of length 0 ends it.
  */
 #ifndef UNDERSTUDY_LOGGERS_BASE_WIRE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How a packet thread waits when there is nothing to do: spin, then yield, then sleep on the
- * journals' wake words; and how a writer wakes who sleeps. The only system calls of a packet thread.
+ * journals' wake words; and how a writer wakes who sleeps. The only system calls of a packet
+ * thread.
  */
 #ifndef UNDERSTUDY_LOGGERS_IDLE_H
 #define UNDERSTUDY_LOGGERS_IDLE_H
@@ -28,7 +29,8 @@ static inline void idle_reset(struct idle *idle)
 }
 
 /*
- * One round without work. Once spinning has not helped it notes the wake words, lets the caller look
+ * One round without work. Once spinning has not helped it notes the wake words, lets the
+ * caller look
  * once more, and sleeps in the round after that, for at most timeout_ns.
  */
 void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The journal: an append-only, single-writer, many-reader log of blocks in a ring of shared memory
- * (DESIGN section 4). This file pair is the protocol over plain memory; journal_shm makes the memory.
+ * (DESIGN section 4). This file pair is the protocol over plain memory; journal_shm makes the
+ * memory.
  *
  * head word:  | term 16 | sealed 1 | position 47 |, position in lines of 64 bytes, ever growing.
  * block:      | header 64 | payload, padded to a line |, never across the ring's end: a PAD block
@@ -138,7 +139,8 @@ MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t b
 
 /*
  * The blocked writer detaches who holds it back: dead readers at once, and with `patience_over`
- * living ones too, but never a required one nor the last replica of a group. Returns slots detached.
+ * living ones too, but never a required one nor the last replica of a group. Returns slots
+ * detached.
  */
 uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_over);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The three loggers (FTvNF section 3), one agent each: the packet logger keeps base batches; the
- * determinant and progress logger keeps outcomes with their determinants, and commits the base values
+ * determinant and progress logger keeps outcomes with their determinants, and commits the
+ * base values
  * (DESIGN section 7); the slaves' progress logger keeps how far each slave is, and its digests.
  */
 #ifndef UNDERSTUDY_LOGGERS_LOGGER_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A logger as a process: its agent in the main thread, its server for replay and catch-up beside it. */
+/*
+ * A logger as a process: its agent in the main thread, its server for replay and catch-up
+ * beside it.
+ */
 #ifndef UNDERSTUDY_LOGGERS_LOGGER_ROLE_H
 #define UNDERSTUDY_LOGGERS_LOGGER_ROLE_H
 

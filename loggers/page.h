@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The control page of a running chain, in shared memory: the only words about the chain that packet
- * threads look at. It outlives every role process but not the supervisor's run. Each field names its
+ * threads look at. It outlives every role process but not the supervisor's run. Each field
+ * names its
  * writer; all may read.
  */
 #ifndef UNDERSTUDY_LOGGERS_PAGE_H

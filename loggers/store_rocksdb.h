@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A logger's store in RocksDB: batches in segments, which are column families dropped whole (never
- * per-record deletes); the base values, one key an entry; and a few facts about them. Writes survive
+ * per-record deletes); the base values, one key an entry; and a few facts about them. Writes
+ * survive
  * the death of the process; store_sync makes all before it survive power loss. After a failed write
- * or sync nothing is acknowledged any more: close and reopen. One writing thread, any reading thread.
+ * or sync nothing is acknowledged any more: close and reopen. One writing thread, any reading
+ * thread.
  */
 #ifndef UNDERSTUDY_LOGGERS_STORE_ROCKSDB_H
 #define UNDERSTUDY_LOGGERS_STORE_ROCKSDB_H

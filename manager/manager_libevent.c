@@ -6,25 +6,19 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <fcntl.h>
-#include <linux/futex.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/fault_spec.h"
-#include "loggers/audit.h"
 #include "loggers/idle.h"
+#include "manager/audit_queue.h"
 #include "manager/failover.h"
 #include "manager/sight.h"
-#include "manager/watch.h"
+#include "manager/watcher.h"
 
 #define TICK_US 1000
 #define STARTING_NS 20000000000ull /* a process that has not said hello by then is lost */
@@ -39,38 +33,18 @@ struct peer {
 	struct peer *next;
 };
 
-/* A replica's journal, mapped to watch and to seal. */
-struct watched {
-	struct journal journal;
-	uint32_t stage, replica;
-	uint64_t incarnation;
-	uint64_t ordered_ns;
-	uint32_t live; /* watched by the watcher thread; 0: free, 1: mapped, 2: lost */
-	int pidfd;
-	struct watch hang;
-};
-
-/* From the watcher thread to the main one. */
-struct death {
-	uint32_t watched;
-	uint64_t incarnation;
-	uint64_t detected_ns;
-};
-
 struct manager {
 	struct role role;
 	struct failover failover;
-	struct audit audit;
+	struct audit_queue audit;
 	struct event_base *events;
 	struct evconnlistener *listener;
 	struct event *tick, *deaths;
 	struct bufferevent *supervisor;
 	struct peer *peers;
-	struct watched watched[WATCHED_MAX];
+	struct watcher watcher;
+	struct journal base;
 	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
-	pthread_t watcher;
-	uint32_t watch_generation; /* futex: the watched set changed */
-	int death_pipe[2];
 	uint64_t ended_ns;
 	bool mismatch_told, stopping;
 };
@@ -85,12 +59,7 @@ static const char *stage_name(const struct manager *self, uint32_t stage)
 static void audit(struct manager *self, const char *action, const char *object, uint64_t term,
 	const char *detail)
 {
-	struct timespec wall;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	(void)audit_append(&self->audit,
-		(uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec, mono_ns(),
-		"manager", action, object, term, detail);
+	audit_queue_add(&self->audit, action, object, term, detail);
 }
 
 static void audit_replica(struct manager *self, const char *action,
@@ -121,86 +90,6 @@ static void send_role(struct manager *self, enum role_kind role, uint32_t stage,
 				(peer->hello.stage == stage && peer->hello.number == number)) &&
 			(incarnation == 0 || peer->hello.incarnation == incarnation))
 			send_message(peer->events, message);
-}
-
-/* The watcher: a thread that sleeps on all owner words at once, and tells of deaths by a pipe. */
-static void *watcher_main(void *argument)
-{
-	struct manager *self = argument;
-	struct futex_waitv waits[WATCHED_MAX + 1];
-
-	for (;;) {
-		uint32_t count = 1;
-
-		waits[0] = (struct futex_waitv){
-			.val = atomic_read_acquire(&self->watch_generation),
-			.uaddr = (uintptr_t)&self->watch_generation,
-			.flags = FUTEX_32,
-		};
-		for (uint32_t i = 0; i < WATCHED_MAX; i++) {
-			struct watched *watched = &self->watched[i];
-			uint32_t live = 1;
-
-			if (atomic_read_acquire(&watched->live) != 1)
-				continue;
-			waits[count++] = (struct futex_waitv){
-				.val = atomic_read_acquire(&watched->journal.control->owner.word),
-				.uaddr = (uintptr_t)&watched->journal.control->owner.word,
-				.flags = FUTEX_32,
-			};
-			if (owner_is_dead(&watched->journal.control->owner) &&
-				atomic_swap_if(&watched->live, &live, 2u)) {
-				struct death death = {i, watched->incarnation, mono_ns()};
-
-				if (write(self->death_pipe[1], &death, sizeof(death)) !=
-					sizeof(death))
-					return NULL;
-				count--;
-			}
-		}
-		syscall(SYS_futex_waitv, waits, count, 0, NULL, CLOCK_MONOTONIC);
-	}
-	return NULL;
-}
-
-static void watch_changed(struct manager *self)
-{
-	(void)atomic_add_seq_cst(&self->watch_generation, 1u);
-	syscall(SYS_futex, &self->watch_generation, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}
-
-static struct watched *watched_of(struct manager *self, uint64_t incarnation)
-{
-	for (uint32_t i = 0; i < WATCHED_MAX; i++)
-		if (self->watched[i].live != 0 && self->watched[i].incarnation == incarnation)
-			return &self->watched[i];
-	return NULL;
-}
-
-static enum status watch_replica(struct manager *self, const struct message *hello)
-{
-	struct watched *free_one = NULL;
-	enum status status;
-
-	if (watched_of(self, hello->incarnation) != NULL)
-		return STATUS_OK;
-	for (uint32_t i = 0; i < WATCHED_MAX && free_one == NULL; i++)
-		if (self->watched[i].live == 0)
-			free_one = &self->watched[i];
-	if (free_one == NULL)
-		return STATUS_FULL;
-	status = journal_shm_open(&free_one->journal, &self->role.place, hello->name);
-	if (status != STATUS_OK)
-		return status;
-	free_one->stage = hello->stage;
-	free_one->replica = hello->number;
-	free_one->incarnation = hello->incarnation;
-	free_one->hang = (struct watch){0};
-	free_one->pidfd = (int)syscall(SYS_pidfd_open, hello->pid, 0);
-	self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
-	atomic_write_release(&free_one->live, 1u);
-	watch_changed(self);
-	return STATUS_OK;
 }
 
 /* The failover record of an incarnation, made now if the fault left none. */
@@ -256,7 +145,7 @@ static void on_deaths(evutil_socket_t fd, short what, void *argument)
 
 	(void)what;
 	while (read(fd, &death, sizeof(death)) == sizeof(death)) {
-		struct watched *watched = &self->watched[death.watched];
+		struct watched *watched = &self->watcher.watched[death.watched];
 
 		if (watched->incarnation == death.incarnation)
 			replica_lost(self, watched->stage, watched->replica, death.incarnation,
@@ -310,7 +199,7 @@ static void attach_consumers(struct manager *self, const struct failover_effect 
 
 static void seal(struct manager *self, const struct failover_effect *effect)
 {
-	struct watched *watched = watched_of(self, effect->incarnation);
+	struct watched *watched = watcher_find(&self->watcher, effect->incarnation);
 
 	atomic_write_release(
 		&self->role.page->stages[effect->stage].replicas[effect->replica].state,
@@ -319,12 +208,12 @@ static void seal(struct manager *self, const struct failover_effect *effect)
 		return;
 	(void)journal_seal(&watched->journal);
 	idle_wake(&watched->journal);
-	atomic_write_release(&watched->live, 2u);
+	atomic_write_release(&watched->state, (uint32_t)WATCHED_LOST);
 }
 
 static void kill_replica(struct manager *self, const struct failover_effect *effect)
 {
-	struct watched *watched = watched_of(self, effect->incarnation);
+	struct watched *watched = watcher_find(&self->watcher, effect->incarnation);
 	struct message message = {
 		.type = MESSAGE_KILL,
 		.role = ROLE_REPLICA,
@@ -333,8 +222,8 @@ static void kill_replica(struct manager *self, const struct failover_effect *eff
 		.incarnation = effect->incarnation,
 	};
 
-	if (watched != NULL && watched->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, watched->pidfd, SIGKILL, NULL, 0);
+	if (watched != NULL)
+		watched_signal(watched, SIGKILL);
 	send_message(self->supervisor, &message);
 }
 
@@ -472,7 +361,8 @@ static void on_hello(struct manager *self, struct peer *peer)
 		if (self->failover.stages[hello->stage].replicas[hello->number].incarnation !=
 			hello->incarnation)
 			return; /* of a former life */
-		if (watch_replica(self, hello) != STATUS_OK) {
+		self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
+		if (watcher_add(&self->watcher, &self->role.place, hello) != STATUS_OK) {
 			page_fail(self->role.page, "the manager cannot read the journal %s",
 				hello->name);
 			return;
@@ -521,6 +411,21 @@ static void on_inject(struct manager *self, const struct message *message, struc
 	answer->type = MESSAGE_DONE;
 }
 
+/* Frees the base journal's slots of dead replicas; the base values' own slot keeps what a new one needs. */
+static void release_dead_slots(struct manager *self)
+{
+	if (self->base.control == NULL &&
+		journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME) != STATUS_OK)
+		return;
+	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++) {
+		const struct journal_slot *slot = &self->base.control->slots[i];
+
+		if ((atomic_read_seq_cst(&self->base.control->attached) & 1ull << i) != 0 &&
+			slot->gate == GATE_REPLICA && owner_is_dead(&slot->owner))
+			journal_release_slot(&self->base, i);
+	}
+}
+
 static void on_supervisor(struct manager *self, const struct message *message)
 {
 	uint64_t now_ns = mono_ns();
@@ -529,6 +434,8 @@ static void on_supervisor(struct manager *self, const struct message *message)
 		self->role.page->stop = 1;
 	if (message->type != MESSAGE_EXITED || self->stopping)
 		return;
+	if (message->role == ROLE_REPLICA)
+		release_dead_slots(self);
 	if (message->role == ROLE_REPLICA)
 		replica_lost(self, message->stage, message->number, message->incarnation,
 			FAILOVER_DEATH, now_ns);
@@ -638,10 +545,10 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 			now_ns < started_ns + fault->at_time_ns)
 			continue;
 		for (uint32_t w = 0; w < WATCHED_MAX; w++) {
-			struct watched *watched = &self->watched[w];
+			struct watched *watched = &self->watcher.watched[w];
 			bool leads = watched->incarnation == leader->incarnation;
 
-			if (watched->live != 1 || watched->stage != fault->stage ||
+			if (watched->state != WATCHED_LIVE || watched->stage != fault->stage ||
 				leads != (fault->target == TARGET_MASTER))
 				continue;
 			fault->state = FAULT_RAISED;
@@ -650,8 +557,7 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 
 			if (record != NULL)
 				record->action = fault->action;
-			syscall(SYS_pidfd_send_signal, watched->pidfd,
-				fault->action == FAULT_KILL ? SIGKILL : SIGSTOP, NULL, 0);
+			watched_signal(watched, fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
 			break;
 		}
 	}
@@ -663,23 +569,18 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 	uint64_t published = atomic_read_acquire(&page->ingress.batches);
 
 	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
-		struct watched *watched = &self->watched[i];
+		struct watched *watched = &self->watcher.watched[i];
 		struct page_replica *replica;
 		struct watch_sight sight;
 
-		if (watched->live == 0)
+		if (watched->state == WATCHED_FREE)
 			continue;
 		replica = &page->stages[watched->stage].replicas[watched->replica];
-		if (watched->live == 2) {
+		if (watched->state == WATCHED_LOST) {
 			/* Read to its sealed end by the egress, or never read: its files may go. */
 			if (atomic_read_acquire(&replica->drained_incarnation) >=
-				watched->incarnation) {
-				journal_shm_unlink(&self->role.place,
-					watched->journal.control->name);
-				journal_shm_close(&watched->journal);
-				close(watched->pidfd);
-				atomic_write_release(&watched->live, 0u);
-			}
+				watched->incarnation)
+				watcher_forget(watched, &self->role.place);
 			continue;
 		}
 		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
@@ -784,6 +685,7 @@ static void on_tick(evutil_socket_t fd, short what, void *argument)
 	self->stopping = true;
 	audit(self, "stop", self->role.config->chain, 0,
 		self->role.page->failed ? self->role.page->error : "the run is over");
+	audit_queue_close(&self->audit);
 	atomic_write_release(&self->role.page->stop, 1u);
 	send_message(self->supervisor, &done);
 }
@@ -842,7 +744,7 @@ static bool start(struct manager *self, char *error)
 		replicas[s] = config_replicas(config, s);
 	failover_open(&self->failover, config->protect, config->stages_count, replicas,
 		config->protect ? LOGGERS_COUNT : 0, config->protect ? 3 : 1);
-	if (config->protect && audit_open(&self->audit, config->logger_dir) != STATUS_OK) {
+	if (config->protect && audit_queue_open(&self->audit, config->logger_dir) != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"%.150s/%s: cannot be carried on: see 'understudy audit "
 			"verify'",
@@ -850,8 +752,7 @@ static bool start(struct manager *self, char *error)
 		return false;
 	}
 	self->events = event_base_new();
-	if (self->events == NULL || pipe2(self->death_pipe, O_CLOEXEC | O_NONBLOCK) != 0 ||
-		!listen_on(self)) {
+	if (self->events == NULL || watcher_open(&self->watcher) != STATUS_OK || !listen_on(self)) {
 		snprintf(error, CONFIG_ERROR_BYTES, "%.150s/manager.sock: %s",
 			self->role.options.run_dir, strerror(errno));
 		return false;
@@ -860,12 +761,12 @@ static bool start(struct manager *self, char *error)
 		supervisor = add_peer(self, self->role.options.supervisor_fd);
 		self->supervisor = supervisor == NULL ? NULL : supervisor->events;
 	}
-	self->deaths =
-		event_new(self->events, self->death_pipe[0], EV_READ | EV_PERSIST, on_deaths, self);
+	self->deaths = event_new(self->events, self->watcher.pipe[0], EV_READ | EV_PERSIST,
+		on_deaths, self);
 	self->tick = event_new(self->events, -1, EV_PERSIST, on_tick, self);
 	event_add(self->deaths, NULL);
 	event_add(self->tick, &tick);
-	return pthread_create(&self->watcher, NULL, watcher_main, self) == 0;
+	return true;
 }
 
 int manager_main(const struct role_options *options)
@@ -890,6 +791,6 @@ int manager_main(const struct role_options *options)
 		step(&self, &begin);
 	}
 	event_base_dispatch(self.events);
-	audit_close(&self.audit);
+	audit_queue_close(&self.audit);
 	_exit(0);
 }

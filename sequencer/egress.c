@@ -307,7 +307,10 @@ static bool may_lead(const struct egress *egress, const struct egress_source *so
 	leader = page_leader(egress->stage);
 	if (leader->replica == source->replica && leader->incarnation == source->incarnation)
 		return true;
-	/* The sealed part of an old leader's journal stands: it leads until it is read to its end. */
+	/*
+	 * The sealed part of an old leader's journal stands: it leads until it is read to its
+	 * end.
+	 */
 	return source->incarnation < leader->incarnation &&
 	       journal_is_sealed(source->reader.journal) &&
 	       atomic_read_acquire(&egress->stage->replicas[source->replica].drained_incarnation) <

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Egress: follows the base journal and the outcome journals of the last stage's replicas, takes for
- * each batch the first valid outcome (active) or the leader's (passive), composes base + deltas into
+ * each batch the first valid outcome (active) or the leader's (passive), composes base +
+ * deltas into
  * the port's frames, and releases each output once, when output commit allows (DESIGN section 6).
  * Replicas' digests are compared batch by batch. A core: time is an argument. One thread.
  */

@@ -36,7 +36,10 @@ struct port_ops {
 		struct page_ingress *counts);
 	/* Room for up to count outputs; returns how many. */
 	uint32_t (*reserve)(struct port *port, struct port_frame *frames, uint32_t count);
-	/* Sends in order what was reserved; returns how many were taken. The rest is the caller's. */
+	/*
+	 * Sends in order what was reserved; returns how many were taken. The rest is the
+	 * caller's.
+	 */
 	uint32_t (*send)(struct port *port, struct port_frame *frames, uint32_t count);
 	void (*cancel)(struct port *port, struct port_frame *frames, uint32_t count);
 	void (*flush)(struct port *port);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Any DPDK ethdev by its devargs ("net_af_packet0,iface=eth1", "0000:01:00.0"): one receive and one
- * transmit queue, polled; frames are copied into the base journal once and composed into mbufs once.
+ * transmit queue, polled; frames are copied into the base journal once and composed into
+ * mbufs once.
  */
 #include <rte_eal.h>
 #include <rte_ethdev.h>

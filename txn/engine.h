@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The transactional state engine of one replica: its tables, timers, digests, and what changed since
+ * The transactional state engine of one replica: its tables, timers, digests, and what
+ * changed since
  * the base values. Transactions run serially in packet-ID order. One thread; no I/O, no clock.
  */
 #ifndef UNDERSTUDY_TXN_ENGINE_H

@@ -2,10 +2,12 @@
 /*
  * What a VNF's access step sees: one atomic transaction over declared tables (TransNFV section 3:
  * READ, WRITE, READ_MODIFY). Executed as if serially in packet-ID order. An abort is sticky: later
- * calls return NULL or do nothing, and all changes are taken back, so the author need not check each.
+ * calls return NULL or do nothing, and all changes are taken back, so the author need not
+ * check each.
  *
  * Values are fixed-size and live in the table; a pointer is good until the step returns. Layout
- * (slots, iteration order, capacity of the structure) never shows; a table holds exactly its capacity.
+ * (slots, iteration order, capacity of the structure) never shows; a table holds exactly its
+ * capacity.
  */
 #ifndef UNDERSTUDY_TXN_TXN_H
 #define UNDERSTUDY_TXN_TXN_H
@@ -18,7 +20,10 @@ struct txn;
 enum table_scope { TABLE_FLOW = 0, TABLE_SHARED = 1 };
 enum table_writers { TABLE_SINGLE_WRITER = 0, TABLE_MULTI_WRITER = 1 };
 
-/* A table as its VNF declares it. Sizes are multiples of 8, keys are 8-byte aligned, and unused bytes of a key must be 0. */
+/*
+ * A table as its VNF declares it. Sizes are multiples of 8, keys are 8-byte aligned, and
+ * unused bytes of a key must be 0.
+ */
 struct table_spec {
 	const char *name;
 	uint32_t key_bytes;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * NAT: endpoint-independent mapping and filtering (RFC 4787 REQ-1, REQ-8) for TCP, UDP and ICMP echo
- * (RFC 5508), paired pooling (REQ-2). A mapping's home shard is a hash of its inside endpoint; every
+ * NAT: endpoint-independent mapping and filtering (RFC 4787 REQ-1, REQ-8) for TCP, UDP and
+ * ICMP echo
+ * (RFC 5508), paired pooling (REQ-2). A mapping's home shard is a hash of its inside
+ * endpoint; every
  * home owns a slice of the ports of every pool address, and takes the lowest free one. So both
  * directions share a home, and which ports are free is a function of table nat_in alone.
  */

@@ -17,7 +17,10 @@ static bool is_vlan(uint16_t ethertype)
 	return ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100;
 }
 
-/* Bytes of a transport header that must be there to translate it: ports or ICMP id, and checksum. */
+/*
+ * Bytes of a transport header that must be there to translate it: ports or ICMP id, and
+ * checksum.
+ */
 static uint32_t l4_bytes_needed(uint8_t protocol)
 {
 	switch (protocol) {

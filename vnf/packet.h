@@ -28,7 +28,8 @@ struct packet_headers {
 struct packet_headers packet_parse(const uint8_t *header, uint32_t header_bytes, uint32_t length);
 
 /*
- * Replaces bytes_count (even) bytes at `at` by `with`, and mends the Internet checksum at `checksum`
+ * Replaces bytes_count (even) bytes at `at` by `with`, and mends the Internet checksum at
+ * `checksum`
  * (NULL: none) for it, as RFC 1624 equation 3. A wrong checksum stays as wrong as it was.
  */
 void packet_rewrite(uint8_t *at, const uint8_t *with, uint32_t bytes_count, uint8_t *checksum);

@@ -228,7 +228,10 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 		uint64_t clock_ns = batch->records[from]->clock_ns;
 		uint32_t end = from, most = to - from < CHUNK ? to : from + CHUNK;
 
-		/* Within one timer quantum no timer can fire, old or new: the phases may run apart. */
+		/*
+		 * Within one timer quantum no timer can fire, old or new: the phases may run
+		 * apart.
+		 */
 		while (end < most &&
 			!engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
 			load_packet(replica, batch, end++);

@@ -4,8 +4,10 @@
  *
  *	const struct vnf_ops understudy_vnf = { .abi = VNF_ABI, .name = "nat", ... };
  *
- * A packet passes three steps (TransNFV section 3): pre parses and decides which entries are wanted,
- * access is one atomic transaction on the declared tables, post uses the results. Everything must be
+ * A packet passes three steps (TransNFV section 3): pre parses and decides which entries are
+ * wanted,
+ * access is one atomic transaction on the declared tables, post uses the results. Everything
+ * must be
  * a function of configuration, tables and packets alone: no clock, no random source, no memory kept
  * between packets outside the tables. Steps run in one thread of a replica, master and slave alike.
  */
@@ -107,7 +109,8 @@ bool vnf_resize(struct vnf_packet *packet, uint16_t length);
 bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes);
 
 /*
- * post: a value that cannot be recomputed (a lookup elsewhere, a measurement). ask runs in the leader
+ * post: a value that cannot be recomputed (a lookup elsewhere, a measurement). ask runs in
+ * the leader
  * alone and is recorded; a slave reads the record back. At most 64 bytes.
  */
 void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
