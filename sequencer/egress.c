@@ -33,6 +33,15 @@ static void mark_bad(struct egress *egress, struct egress_source *source)
 		source->incarnation);
 }
 
+/* Lets go of a sealed journal: nothing more comes from it. */
+static void source_drop(struct egress *egress, struct egress_source *source)
+{
+	atomic_write_release(&egress->stage->replicas[source->replica].drained_incarnation,
+		source->incarnation);
+	journal_detach(&source->reader);
+	source->used = false;
+}
+
 /* The source's next outcome, folds skipped. Errors: as journal_peek. */
 static enum status source_peek(struct egress *egress, struct egress_source *source,
 	struct outcome_view *view)
@@ -53,10 +62,7 @@ static enum status source_peek(struct egress *egress, struct egress_source *sour
 		break;
 	}
 	if (status == STATUS_SEALED) {
-		atomic_write_release(&egress->stage->replicas[source->replica].drained_incarnation,
-			source->incarnation);
-		journal_detach(&source->reader);
-		source->used = false;
+		source_drop(egress, source);
 	} else if (status != STATUS_EMPTY) {
 		mark_bad(egress, source);
 	}
@@ -96,6 +102,8 @@ static void source_catch_up(struct egress *egress, struct egress_source *source)
 {
 	struct outcome_view view;
 
+	if (source->bad && journal_is_sealed(source->reader.journal))
+		source_drop(egress, source);
 	while (source->used && !source->bad && source->next_batch < egress->next_batch &&
 		source_peek(egress, source, &view) == STATUS_OK) {
 		if (egress->protect)
@@ -324,7 +332,7 @@ static struct egress_source *find_outcome(struct egress *egress, const struct ba
 	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
 		struct egress_source *source = &egress->sources[i];
 
-		if (!source->used || source->bad)
+		if (!source->used)
 			continue;
 		source_catch_up(egress, source);
 		if (!source->used || source->bad || source->next_batch != egress->next_batch ||
@@ -349,7 +357,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	if (egress->ended || egress->counts->digest_mismatches > 0 ||
 		journal_peek(&egress->base, &payload, &bytes) != STATUS_OK) {
 		for (uint32_t i = 0; i < SOURCES_MAX; i++)
-			if (egress->sources[i].used && !egress->sources[i].bad)
+			if (egress->sources[i].used)
 				source_catch_up(egress, &egress->sources[i]);
 		egress->last_mark_ns = now_ns;
 		egress_flush(egress);

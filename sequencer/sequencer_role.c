@@ -15,13 +15,16 @@
 #define IDLE_NS 1000000
 #define STALL_NS 100000000ull
 
+/* FREE -> HANDED by the control thread -> TAKEN -> DONE by the egress thread -> FREE */
+enum attachment_state { ATTACHMENT_FREE, ATTACHMENT_HANDED, ATTACHMENT_TAKEN, ATTACHMENT_DONE };
+
 /* A source on its way from the control thread to the egress thread. */
 struct attachment {
 	struct journal journal;
 	struct journal_reader reader;
 	uint32_t replica;
 	uint64_t incarnation;
-	uint32_t state; /* 0 free, 1 handed over, 2 taken */
+	uint32_t state; /* enum attachment_state */
 };
 
 struct sequencer {
@@ -59,9 +62,14 @@ static enum status attach(struct sequencer *self, const struct message *message)
 	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
 		struct attachment *attachment = &self->attachments[i];
 
-		if (attachment->state != 0 && attachment->incarnation == message->incarnation)
+		if (atomic_read_acquire(&attachment->state) == ATTACHMENT_DONE) {
+			journal_shm_close(&attachment->journal);
+			attachment->state = ATTACHMENT_FREE;
+		}
+		if (attachment->state != ATTACHMENT_FREE &&
+			attachment->incarnation == message->incarnation)
 			return STATUS_OK; /* a restarted manager asks again */
-		if (free_one == NULL && attachment->state == 0)
+		if (free_one == NULL && attachment->state == ATTACHMENT_FREE)
 			free_one = attachment;
 	}
 	if (free_one == NULL)
@@ -77,7 +85,7 @@ static enum status attach(struct sequencer *self, const struct message *message)
 	}
 	free_one->replica = message->number;
 	free_one->incarnation = message->incarnation;
-	atomic_write_release(&free_one->state, 1u);
+	atomic_write_release(&free_one->state, (uint32_t)ATTACHMENT_HANDED);
 	return STATUS_OK;
 }
 
@@ -98,17 +106,30 @@ static bool on_message(void *context, const struct message *message, struct mess
 	return true;
 }
 
-/* Takes what the control thread attached; drops what the egress is done with. */
-static void take_attachments(struct sequencer *self)
+static bool is_in_use(const struct sequencer *self, const struct attachment *attachment)
+{
+	for (uint32_t i = 0; i < SOURCES_MAX; i++)
+		if (self->egress.sources[i].used &&
+			self->egress.sources[i].reader.journal == &attachment->journal)
+			return true;
+	return false;
+}
+
+/* Takes what the control thread attached; gives back what the egress is done with. */
+static void take_attachments(struct sequencer *self, struct idle *idle)
 {
 	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
 		struct attachment *attachment = &self->attachments[i];
+		uint32_t state = atomic_read_acquire(&attachment->state);
 
-		if (atomic_read_acquire(&attachment->state) != 1)
-			continue;
-		if (egress_add_source(&self->egress, &attachment->reader, attachment->replica,
-			    attachment->incarnation) == STATUS_OK)
-			atomic_write_release(&attachment->state, 2u);
+		if (state == ATTACHMENT_HANDED &&
+			egress_add_source(&self->egress, &attachment->reader, attachment->replica,
+				attachment->incarnation) == STATUS_OK) {
+			atomic_write_release(&attachment->state, (uint32_t)ATTACHMENT_TAKEN);
+		} else if (state == ATTACHMENT_TAKEN && !is_in_use(self, attachment)) {
+			idle_reset(idle); /* it may be armed on this journal */
+			atomic_write_release(&attachment->state, (uint32_t)ATTACHMENT_DONE);
+		}
 	}
 }
 
@@ -136,7 +157,7 @@ static void *egress_main(void *argument)
 			status_text(status));
 	atomic_write_release(&self->base_attached, 1u);
 	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
-		take_attachments(self);
+		take_attachments(self, &idle);
 		if (egress_work(&self->egress, mono_ns()) > 0) {
 			idle_reset(&idle);
 			continue;
