@@ -20,8 +20,8 @@ static int open_running(const struct options *options, struct role *role)
 	file = fopen(path, "re");
 	if (file == NULL || fgets(config_path, sizeof(config_path), file) == NULL) {
 		fprintf(stderr,
-			"understudy: %s: no chain runs here: start one with 'understudy run', or give "
-			"its --run-dir\n",
+			"understudy: %s: no chain runs here: start one with "
+			"'understudy run', or give its --run-dir\n",
 			options->role.run_dir);
 		if (file != NULL)
 			fclose(file);
@@ -64,8 +64,8 @@ int command_inject(const struct options *options)
 	fd = control_connect(path);
 	if (fd < 0) {
 		fprintf(stderr,
-			"understudy: %s: no chain runs here: start one with 'understudy run', or give "
-			"its --run-dir\n",
+			"understudy: %s: no chain runs here: start one with "
+			"'understudy run', or give its --run-dir\n",
 			options->role.run_dir);
 		return 1;
 	}

@@ -247,7 +247,8 @@ void report_print(const struct report *report, FILE *out)
 	bool judged = report_judgement(report, &lost, &duplicated, &reordered);
 
 	fprintf(out,
-		"%s, %s: %llu packets in, %llu released, %llu dropped by VNFs, %llu dropped otherwise\n",
+		"%s, %s: %llu packets in, %llu released, %llu dropped by VNFs, "
+		"%llu dropped otherwise\n",
 		report->config->chain, report->config->protect ? "protected" : "unprotected",
 		(unsigned long long)page->ingress.packets,
 		(unsigned long long)page->egress.released,
@@ -255,7 +256,8 @@ void report_print(const struct report *report, FILE *out)
 		(unsigned long long)page_dropped(page));
 	if (judged)
 		fprintf(out,
-			"  judged at the sink by %s: lost %llu, duplicated %llu, reordered %llu, unexpected %llu\n",
+			"  judged at the sink by %s: lost %llu, duplicated %llu, reordered %llu, "
+			"unexpected %llu\n",
 			report->verdict.judged ? "comparison with an uninterrupted run"
 					       : "sequence numbers",
 			(unsigned long long)lost, (unsigned long long)duplicated,
@@ -263,13 +265,15 @@ void report_print(const struct report *report, FILE *out)
 			(unsigned long long)report->verdict.unexpected);
 	if (report->config->protect)
 		fprintf(out,
-			"  replicas: %llu batch digests compared, %llu differ; %llu folds of base values\n",
+			"  replicas: %llu batch digests compared, %llu differ; "
+			"%llu folds of base values\n",
 			(unsigned long long)page->egress.digests_compared,
 			(unsigned long long)page->egress.digest_mismatches,
 			(unsigned long long)page->folds);
 	print_failovers(report, out);
 	fprintf(out,
-		"  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; longest release gap %.1f us\n",
+		"  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; "
+		"longest release gap %.1f us\n",
 		mpps(page), (double)histogram_quantile(&page->egress.latency, 0.5) / 1e3,
 		(double)histogram_quantile(&page->egress.latency, 0.99) / 1e3,
 		(double)page->egress.latency.max_ns / 1e3, (double)page->egress.gap_max_ns / 1e3);
@@ -321,7 +325,8 @@ void report_status(const struct config *config, const struct page *page, bool js
 		json_t *one;
 
 		fprintf(out,
-			"%s: %llu packets in, %llu released, %u failovers, %llu digest differences\n",
+			"%s: %llu packets in, %llu released, %u failovers, "
+			"%llu digest differences\n",
 			config->chain, (unsigned long long)page->ingress.packets,
 			(unsigned long long)page->egress.released, page->failovers_count,
 			(unsigned long long)page->egress.digest_mismatches);

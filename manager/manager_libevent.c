@@ -411,7 +411,7 @@ static void on_inject(struct manager *self, const struct message *message, struc
 	answer->type = MESSAGE_DONE;
 }
 
-/* Frees the base journal's slots of dead replicas; the base values' own slot keeps what a new one needs. */
+/* Dead replicas' slots of the base journal; the base values' slot keeps what a new one needs. */
 static void release_dead_slots(struct manager *self)
 {
 	if (self->base.control == NULL &&

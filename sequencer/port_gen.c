@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * gen:flows=N,size=64|imix|BYTES,new=P%,count=N,seed=S: UDP from inside hosts 10.0.0.0/8 to one server,
- * every frame numbered in its payload. And null:, the sink that takes all.
+ * gen:flows=N,size=64|imix|BYTES,new=P%,count=N,seed=S: UDP from inside hosts in 10.0.0.0/8 to one
+ * server, every frame numbered in its payload. And null:, the sink that takes all.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +163,8 @@ enum status port_gen_open(struct port *port, const char *text, char *error)
 		if (*option == 0 || (equals != NULL && take_option(gen, option, equals + 1)))
 			continue;
 		snprintf(error, CONFIG_ERROR_BYTES,
-			"port %u: gen: does not know '%s%s%s': use flows=N,size=64|imix|N,new=P%%,count=N,seed=S",
+			"port %u: gen: does not know '%s%s%s': use flows=N,size=64|imix|N,"
+			"new=P%%,count=N,seed=S",
 			port->number, option, equals ? "=" : "", equals ? equals + 1 : "");
 		free(gen);
 		return STATUS_INVALID;
