@@ -112,9 +112,9 @@ enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns
 	gmtime_r(&seconds, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
 	bytes = snprintf(line, sizeof(line),
-		"{\"seq\":%llu,\"wall\":\"%s.%06lluZ\",\"mono_ns\":%llu,"
-		"\"actor\":\"%s\",\"action\":\"%s\",\"object\":\"%s\",\"term\":%llu,\"detail\":\"%s\"" PREV_FIELD
-		"%s\"",
+		"{\"seq\":%llu,\"wall\":\"%s.%06lluZ\",\"mono_ns\":%llu,\"actor\":\"%s\","
+		"\"action\":\"%s\",\"object\":\"%s\",\"term\":%llu,"
+		"\"detail\":\"%s\"" PREV_FIELD "%s\"",
 		(unsigned long long)audit->sequence + 1, when,
 		(unsigned long long)(wall_ns % 1000000000ull / 1000), (unsigned long long)mono_ns,
 		actor, action, object, (unsigned long long)term, clean, audit->hash);

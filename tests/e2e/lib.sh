@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# For the end-to-end scripts: source it. Needs UNDERSTUDY (the program) or build/understudy, and for
+# most scripts CAPTURES (files). Everything lies under one temporary folder, the run directories too.
+export LC_ALL=C
+
+E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$E2E/../.." && pwd)
+UNDERSTUDY=$(realpath "${UNDERSTUDY:-$ROOT/build/understudy}")
+RUN_SECONDS_MAX=${RUN_SECONDS_MAX:-120}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
+
+passed=0
+failed=0
+WORK=$(mktemp -d -t understudy-e2e.XXXXXX)
+RUN_DIR=$WORK/run
+
+clean_up() { [ -n "${KEEP:-}" ] && echo "kept: $WORK" >&2 || rm -rf "$WORK"; }
+trap clean_up EXIT
+
+ok() { echo "ok $1"; passed=$((passed + 1)); }
+bad() { echo "FAIL $1: $2"; failed=$((failed + 1)); }
+finish() { printf '%d passed, %d failed\n' "$passed" "$failed"; [ "$failed" -eq 0 ]; exit; }
+
+# settle NAME WHY: ok if WHY is empty.
+settle() { if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi; }
+
+# chain FILE [KEY=VALUE]...: the example NAT chain with values replaced. variant, slaves, homes,
+# dir, retention, fold_batches, vnf, pool, chain, input and output go where they belong, all else to the top.
+chain() {
+	local file=$1 dir=$WORK/log pair key value top='' edits=()
+	shift
+	for pair in "$@"; do
+		key=${pair%%=*} value=${pair#*=}
+		case $key in
+		variant | slaves | durability | chain | clock | retention)
+			edits+=(-e "s|\\b$key: [A-Za-z0-9_-]*|$key: $value|") ;;
+		homes) edits+=(-e "s|^    slaves:|    homes: $value\n    slaves:|") ;;
+		dir) dir=$value ;;
+		fold_batches) edits+=(-e "s|, retention:|, fold_batches: $value, retention:|") ;;
+		vnf) edits+=(-e "s|name: nat,|name: \"$value\",|") ;;
+		pool) edits+=(-e "s|pool: \\[[^]]*\\]|pool: $value|") ;;
+		*) top+="$key: $value"$'\n' ;;
+		esac
+	done
+	{ sed "${edits[@]}" -e "s|dir: \\./log|dir: $dir|" "$ROOT/deploy/examples/nat.yaml"; printf '%s' "$top"; } >"$file"
+}
+
+# run NAME CHAIN.yaml [OPTION]...: leaves $WORK/NAME.out, .err, .json (the report), and STATUS.
+run() {
+	local name=$1
+	shift
+	rm -f "$WORK/$name.json"
+	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$@" --run-dir "$RUN_DIR" \
+		--report "$WORK/$name.json" >"$WORK/$name.out" 2>"$WORK/$name.err"
+	STATUS=$?
+}
+
+# why NAME EXPRESSION...: what of the report r is not as each Python expression says; empty if all hold.
+why() {
+	local name=$1
+	shift
+	if [ "$STATUS" -ne 0 ]; then
+		echo "exit status $STATUS: $(tail -n 1 "$WORK/$name.err")"
+		return
+	fi
+	python3 - "$WORK/$name.json" "$@" <<'PY'
+import json, sys
+r = json.load(open(sys.argv[1]))
+not_so = [e for e in sys.argv[2:] if not eval(e)]
+if not_so:
+    shown = {k: r[k] for k in ("packets", "lost", "duplicated", "reordered", "unexpected",
+        "digest_mismatches", "digests_compared", "log")}
+    shown["failovers"] = r["failovers"][:4]
+    print("not so: " + "; ".join(not_so) + " in " + json.dumps(shown))
+PY
+}
+
+# value NAME EXPRESSION: of the report r.
+value() { python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$WORK/$1.json" "$2"; }
+
+# What is true of every protected run's report.
+CLEAN='all(r[k] == 0 for k in ("lost", "duplicated", "reordered", "digest_mismatches")) and not r["unexpected"]'
+
+# The processes of our run directory: all of them, or those whose role is a word such as manager.
+role_pids() {
+	python3 - "$RUN_DIR" "${1:-}" <<'PY'
+import glob, os, sys
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    try:
+        words = open(path, "rb").read().decode("utf-8", "replace").split("\0")
+    except OSError:
+        continue
+    if len(words) > 2 and os.path.basename(words[0]) == "understudy" and sys.argv[1] in words \
+            and sys.argv[2] in ("", words[1]):
+        print(path.split("/")[2])
+PY
+}
+roles_left() { role_pids; }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Replicas restored again and again, from base values of different batches and so with their tables in
+# different physical orders, stay equal to the end: every batch's digests are compared. And a manager
+# killed in the middle of a run: the next one sees a master die.
+set -uo pipefail
+RUN_SECONDS_MAX=${RUN_SECONDS_MAX:-60}
+. "$(dirname "$0")/lib.sh"
+COUNT=${COUNT:-6000000}
+
+# Variant, fold_batches, retention, and who is killed at which part of the input; some kills come sooner than
+# the one before is made good.
+rows=(
+	"active 2 16MiB slave:1/8 master:2/8 slave:3/8 master:4/8 slave:5/8 master:6/8 slave:7/8"
+	"active 3 0 master:1/6 slave:2/6 master:3/6 slave:4/6 master:5/6"
+	"active 8 64MiB slave:1/5 slave:2/5 master:3/5 master:4/5"
+	"passive 2 16MiB slave:1/8 master:2/8 slave:3/8 master:4/8 slave:5/8 master:6/8 slave:7/8"
+	"passive 5 0 master:1/6 slave:2/6 master:3/6 slave:4/6 master:5/6"
+	"passive 8 64MiB slave:1/5 slave:2/5 master:3/5 master:4/5"
+)
+# New flows all the time, and bindings that expire: after 1 s of the trace's clock, 1 us a packet.
+traffic="gen:flows=20000,size=64,new=1%,count=$COUNT,seed=5"
+
+# faults COUNT ROLE:PART...: --fault options at parts of COUNT.
+faults() {
+	local count=$1 role part
+	shift
+	for part in "$@"; do
+		role=${part%%:*} part=${part#*:}
+		printf '%s\n' --fault "kill edge/$role @packet=$((count * ${part%/*} / ${part#*/}))"
+	done
+}
+
+for row in "${rows[@]}"; do for slaves in 1 2; do
+	read -r variant folds retention kills <<<"$row"
+	read -ra kills <<<"$kills"
+	mapfile -t options < <(faults "$COUNT" "${kills[@]}")
+	rm -rf "$WORK/log"
+	chain "$WORK/c.yaml" "variant=$variant" "fold_batches=$folds" "retention=$retention" "slaves=$slaves" clock=trace \
+		'pool=[192.0.2.1], udp_timeout_s: 1'
+	run out "$WORK/c.yaml" --input "$traffic" --output null: "${options[@]}"
+	settle "$variant, $slaves slaves, fold every $folds, keep $retention: ${kills[*]}" "$(why out "$CLEAN" \
+		"len(r['failovers']) == ${#kills[@]}" 'r["digests_compared"] > 0' 'r["log"]["folds"] > 0')"
+done; done
+
+# A manager that dies; then, under the next one, a master.
+for variant in active passive; do for fault in kill stop; do
+	rm -rf "$WORK/log" "$WORK/out.json"
+	chain "$WORK/c.yaml" "variant=$variant" fold_batches=64 retention=64MiB
+	name="$variant: the manager dies, then $fault master"
+	"$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$((COUNT * 3))" --output null: \
+		--run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
+	supervisor=$!
+	for _ in $(seq 100); do
+		"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | grep -c ' ready ' | grep -qx 2 && break
+		sleep 0.05
+	done
+	sleep 0.3
+	manager=$(role_pids manager)
+	problem=
+	kill -9 $manager || problem="no manager to kill; "
+	for _ in $(seq 100); do
+		"$UNDERSTUDY" inject "$fault edge/master" --run-dir "$RUN_DIR" >"$WORK/inject" 2>&1 && break
+		sleep 0.05
+	done
+	grep -q injected "$WORK/inject" || problem+="not injected: $(cat "$WORK/inject"); "
+	[ "$(role_pids manager)" != "$manager" ] || problem+="no new manager; "
+	( sleep "$RUN_SECONDS_MAX"; kill $supervisor 2>/dev/null ) >/dev/null 2>&1 &
+	guard=$!
+	wait $supervisor
+	STATUS=$?
+	kill $guard 2>/dev/null
+	problem+=$(why out "$CLEAN" 'len(r["failovers"]) == 1' "r['failovers'][0]['role'] == 'master'" \
+		'r["failovers"][0]["restored_us"] > 0')
+	settle "$name" "$problem"
+done; done
+finish
