@@ -130,12 +130,12 @@ static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 		record->kind = kind;
 		record->detected_ns = detected_ns;
 	}
-	step(self, &event);
 	audit_replica(self, "fault_seen",
 		&(struct failover_effect){.stage = stage,
 			.replica = replica,
 			.incarnation = incarnation},
 		kinds[kind]);
+	step(self, &event);
 }
 
 static void on_deaths(evutil_socket_t fd, short what, void *argument)
@@ -313,7 +313,6 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 	}
 }
 
-/* The audit trail comes after the deeds: a synced write must not delay a takeover. */
 static void audit_effect(struct manager *self, const struct failover_effect *effect)
 {
 	switch (effect->type) {
@@ -342,10 +341,10 @@ static void step(struct manager *self, const struct failover_event *event)
 	struct failover_effects effects;
 
 	failover_step(&self->failover, event, &effects);
-	for (uint32_t i = 0; i < effects.count; i++)
+	for (uint32_t i = 0; i < effects.count; i++) {
 		carry_out(self, &effects.list[i]);
-	for (uint32_t i = 0; i < effects.count; i++)
 		audit_effect(self, &effects.list[i]);
+	}
 }
 
 static void on_hello(struct manager *self, struct peer *peer)
