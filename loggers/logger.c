@@ -105,7 +105,8 @@ static void fold_take(struct logger_fold *fold, const struct fold_header *header
 		fold->images = grown;
 		fold->capacity = capacity;
 	}
-	memcpy(fold->images + fold->bytes, header + 1, bytes);
+	if (bytes > 0)
+		memcpy(fold->images + fold->bytes, header + 1, bytes);
 	fold->bytes += bytes;
 	fold->parts++;
 	fold->header = *header;
@@ -260,6 +261,10 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 		work += read_source(logger, source);
 		if (source->state != 2)
 			continue;
+		/* A dead replica's fold may come to light after its successor's: it is out of date. */
+		if (source->fold.complete &&
+			source->fold.header.batch_no < logger->role->page->base_batch)
+			fold_discard(&source->fold);
 		if (source->fold.complete && fold_may_commit(logger, source)) {
 			*status = fold_commit(logger, source);
 			work++;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <dirent.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -12,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "loggers/audit.h"
 #include "loggers/control.h"
 #include "loggers/idle.h"
 #include "loggers/logger.h"
@@ -137,6 +139,28 @@ static bool on_message(void *context, const struct message *message, struct mess
 	return true;
 }
 
+/* Files of others in the directory: it was given by mistake. */
+static bool dir_is_ours(const struct config *config, char *error)
+{
+	DIR *opened = opendir(config->logger_dir);
+	struct dirent *entry;
+	bool ours = true;
+
+	while (ours && opened != NULL && (entry = readdir(opened)) != NULL) {
+		ours = entry->d_name[0] == '.' || strcmp(entry->d_name, AUDIT_FILE) == 0;
+		for (int i = 0; i < LOGGERS_COUNT; i++)
+			ours |= strcmp(entry->d_name, logger_names[i]) == 0;
+		if (!ours)
+			snprintf(error, CONFIG_ERROR_BYTES,
+				"%s: 'loggers: dir' %.150s has '%.100s', which is no log of ours: give an "
+				"empty one",
+				config->path, config->logger_dir, entry->d_name);
+	}
+	if (opened != NULL)
+		closedir(opened);
+	return ours;
+}
+
 enum status logger_dir_prepare(const struct config *config, char *error)
 {
 	if ((mkdir(config->logger_dir, 0700) != 0 && errno != EEXIST) ||
@@ -146,7 +170,7 @@ enum status logger_dir_prepare(const struct config *config, char *error)
 			config->logger_dir, strerror(errno));
 		return STATUS_IO;
 	}
-	return STATUS_OK;
+	return dir_is_ours(config, error) ? STATUS_OK : STATUS_INVALID;
 }
 
 static enum status start(struct logger_process *self, char *error)

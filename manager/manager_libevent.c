@@ -776,9 +776,10 @@ int manager_main(const struct role_options *options)
 
 	signal(SIGPIPE, SIG_IGN);
 	if (role_open(&self.role, options, error) != STATUS_OK || !start(&self, error)) {
-		fprintf(stderr, "understudy: %s\n", error);
 		if (self.role.page != NULL)
 			page_fail(self.role.page, "%.250s", error);
+		else
+			fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
 	if (adopt(&self)) {

@@ -20,37 +20,57 @@
 #define MBUFS 8191
 #define MBUF_CACHE 256
 #define RX_BURST 64
+#define EAL_HUGEPAGES_MIN 128
 
 struct dpdk_port {
 	uint16_t id;
 	struct rte_mempool *pool;
 };
 
-/* Once in a process. Hugepages where there are any; see LESSONS for the pairs of options. */
-static bool eal_start(enum hugepages hugepages, char *error)
+static bool hugepages_suffice(void)
 {
-	static bool started;
-	char *with[] = {"understudy", "--in-memory", "--log-level=4", "--lcores=0@(0-1)",
-		"--no-telemetry"};
-	char *without[] = {"understudy", "--no-huge", "--no-shconf", "--log-level=4",
-		"--lcores=0@(0-1)", "-m", "256", "--no-telemetry"};
 	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
 	unsigned long pages = 0;
 
+	if (file != NULL && fscanf(file, "%lu", &pages) != 1)
+		pages = 0;
+	if (file != NULL)
+		fclose(file);
+	return pages >= EAL_HUGEPAGES_MIN;
+}
+
+/*
+ * Once in a process. Hugepages where there are any (see LESSONS for the pairs of options); of PCI
+ * devices only the one that is asked for is touched: the others may be somebody's network.
+ */
+static bool eal_start(const char *devargs, enum hugepages hugepages, char *error)
+{
+	static bool started;
+	char *arguments[12] = {"understudy", "--log-level=3", "--lcores=0@(0-1)", "--no-telemetry"};
+	char device[PATH_BYTES];
+	unsigned int part;
+	int count = 4;
+
 	if (started)
 		return true;
-	if (file != NULL) {
-		if (fscanf(file, "%lu", &pages) != 1)
-			pages = 0;
-		fclose(file);
+	if (hugepages != HUGEPAGES_NO && hugepages_suffice()) {
+		arguments[count++] = "--in-memory";
+	} else {
+		arguments[count++] = "--no-huge";
+		arguments[count++] = "--no-shconf";
+		arguments[count++] = "-m";
+		arguments[count++] = "256";
 	}
-	if (hugepages != HUGEPAGES_NO && pages >= 128)
-		started = rte_eal_init(5, with) >= 0;
-	else
-		started = rte_eal_init(8, without) >= 0;
+	snprintf(device, sizeof(device), "%s", devargs);
+	if (sscanf(devargs, "%x:%x:%x.%x", &part, &part, &part, &part) == 4) {
+		arguments[count++] = "-a";
+		arguments[count++] = device;
+	} else {
+		arguments[count++] = "--no-pci";
+	}
+	started = rte_eal_init(count, arguments) >= 0;
 	if (!started)
-		snprintf(error, CONFIG_ERROR_BYTES,
-			"DPDK does not start (%s): see its messages above",
+		snprintf(error, CONFIG_ERROR_BYTES, "DPDK does not start: %s",
 			rte_strerror(rte_errno));
 	return started;
 }
@@ -180,7 +200,7 @@ enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepage
 
 	if (self == NULL)
 		return STATUS_NO_MEMORY;
-	if (!eal_start(hugepages, error)) {
+	if (!eal_start(devargs, hugepages, error)) {
 		free(self);
 		return STATUS_INVALID;
 	}
