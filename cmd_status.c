@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* status and inject: to a chain that runs. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "loggers/control.h"
 #include "report.h"
+
+/* A run holds the lock of its directory as long as it lives. */
+static bool is_running(const char *run_dir)
+{
+	char path[PATH_BYTES + 16];
+	bool running;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.240s/lock", run_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	running = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	close(fd);
+	return running;
+}
 
 /* Where a running chain's configuration is: run leaves its path in the run directory. */
 static int open_running(const struct options *options, struct role *role)
@@ -17,7 +35,7 @@ static int open_running(const struct options *options, struct role *role)
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%.240s/config", options->role.run_dir);
-	file = fopen(path, "re");
+	file = is_running(options->role.run_dir) ? fopen(path, "re") : NULL;
 	if (file == NULL || fgets(config_path, sizeof(config_path), file) == NULL) {
 		fprintf(stderr,
 			"understudy: %s: no chain runs here: start one with "

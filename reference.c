@@ -159,6 +159,7 @@ static enum status reference_run(const struct config *config, struct sequence *o
 		if (status == STATUS_OK) {
 			status = run(&ingress, &reader, replica, outputs);
 			journal_detach(&reader);
+			journal_give_back(&reader);
 			owner_release(&journal.control->owner);
 			replica_close(replica);
 		}

@@ -247,50 +247,58 @@ static enum status slot_claim(struct journal_control *control, uint32_t *slot)
 	return STATUS_FULL;
 }
 
+enum status journal_reattach(struct journal_reader *reader, uint64_t from)
+{
+	struct journal_control *control = reader->journal->control;
+	uint64_t at, bit = 1ull << reader->slot;
+
+	(void)atomic_and_seq_cst(&control->detached, ~bit);
+	for (;;) {
+		at = from == JOURNAL_FROM_TAIL ? atomic_read_seq_cst(&control->tail) : from;
+		atomic_write_seq_cst(&control->slots[reader->slot].cursor, at);
+		(void)atomic_or_seq_cst(&control->attached, bit);
+		if (atomic_read_seq_cst(&control->tail) <= at &&
+			at <= journal_head_position(reader->journal))
+			break;
+		(void)atomic_and_seq_cst(&control->attached, ~bit);
+		if (from != JOURNAL_FROM_TAIL)
+			return at > journal_head_position(reader->journal) ? STATUS_INVALID
+									   : STATUS_LAPPED;
+	}
+	reader->position = at;
+	reader->block_lines = 0;
+	return STATUS_OK;
+}
+
 enum status journal_attach(struct journal_reader *reader, struct journal *journal,
 	enum journal_gate gate, uint32_t group, const char *name, uint64_t from)
 {
-	struct journal_control *control = journal->control;
 	struct journal_slot *slot;
-	uint64_t at;
-	uint32_t index;
+	enum status status;
 
-	if (slot_claim(control, &index) != STATUS_OK)
-		return STATUS_FULL;
-	slot = &control->slots[index];
+	*reader = (struct journal_reader){.journal = journal, .gate = gate};
+	status = slot_claim(journal->control, &reader->slot);
+	if (status != STATUS_OK)
+		return status;
+	slot = &journal->control->slots[reader->slot];
 	slot->gate = gate;
 	slot->group = group;
 	memset(slot->name, 0, sizeof(slot->name));
 	strncpy(slot->name, name, sizeof(slot->name) - 1);
-	(void)atomic_and_seq_cst(&control->detached, ~(1ull << index));
-	for (;;) {
-		at = from == JOURNAL_FROM_TAIL ? atomic_read_seq_cst(&control->tail) : from;
-		atomic_write_seq_cst(&slot->cursor, at);
-		(void)atomic_or_seq_cst(&control->attached, 1ull << index);
-		if (atomic_read_seq_cst(&control->tail) <= at &&
-			at <= journal_head_position(journal))
-			break;
-		(void)atomic_and_seq_cst(&control->attached, ~(1ull << index));
-		if (from != JOURNAL_FROM_TAIL) {
-			owner_release(&slot->owner);
-			return at > journal_head_position(journal) ? STATUS_INVALID : STATUS_LAPPED;
-		}
-	}
-	*reader = (struct journal_reader){
-		.journal = journal,
-		.position = at,
-		.slot = index,
-		.gate = gate,
-	};
-	return STATUS_OK;
+	status = journal_reattach(reader, from);
+	if (status != STATUS_OK)
+		journal_give_back(reader);
+	return status;
 }
 
 void journal_detach(struct journal_reader *reader)
 {
-	struct journal_control *control = reader->journal->control;
+	(void)atomic_and_seq_cst(&reader->journal->control->attached, ~(1ull << reader->slot));
+}
 
-	(void)atomic_and_seq_cst(&control->attached, ~(1ull << reader->slot));
-	owner_release(&control->slots[reader->slot].owner);
+void journal_give_back(struct journal_reader *reader)
+{
+	owner_release(&reader->journal->control->slots[reader->slot].owner);
 	reader->journal = NULL;
 }
 

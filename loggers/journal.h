@@ -157,7 +157,15 @@ uint64_t journal_head_position(const struct journal *journal);
  */
 MUST_CHECK enum status journal_attach(struct journal_reader *reader, struct journal *journal,
 	enum journal_gate gate, uint32_t group, const char *name, uint64_t from);
+
+/*
+ * Lets go of the writer; any thread of the reader's process. The slot stays the attaching thread's,
+ * which either attaches it again or gives it back, before the journal is unmapped: owner words of a
+ * thread are linked through memory.
+ */
 void journal_detach(struct journal_reader *reader);
+MUST_CHECK enum status journal_reattach(struct journal_reader *reader, uint64_t from);
+void journal_give_back(struct journal_reader *reader);
 
 /* The manager frees the slot of a dead reader, whatever its gate. */
 void journal_release_slot(struct journal *journal, uint32_t slot);

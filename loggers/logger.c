@@ -45,10 +45,17 @@ enum status logger_add_source(struct logger *logger, const char *name, uint32_t 
 	enum status status;
 
 	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++) {
-		if (logger->sources[i].state != 0 && logger->sources[i].incarnation == incarnation)
+		struct logger_source *other = &logger->sources[i];
+
+		if (atomic_read_acquire(&other->state) == SOURCE_DONE) {
+			journal_give_back(&other->reader);
+			journal_shm_close(&other->journal);
+			other->state = SOURCE_FREE;
+		}
+		if (other->state != SOURCE_FREE && other->incarnation == incarnation)
 			return STATUS_OK;
-		if (source == NULL && atomic_read_acquire(&logger->sources[i].state) == 0)
-			source = &logger->sources[i];
+		if (source == NULL && other->state == SOURCE_FREE)
+			source = other;
 	}
 	if (source == NULL)
 		return STATUS_FULL;
@@ -67,7 +74,7 @@ enum status logger_add_source(struct logger *logger, const char *name, uint32_t 
 	source->replica = replica;
 	source->incarnation = incarnation;
 	source->next_batch = source->noted_batch = source->journal.control->first_batch;
-	atomic_write_release(&source->state, 1u);
+	atomic_write_release(&source->state, (uint32_t)SOURCE_HANDED);
 	return STATUS_OK;
 }
 
@@ -77,14 +84,12 @@ static void fold_discard(struct logger_fold *fold)
 	fold->complete = false;
 }
 
-static void source_drop(struct logger_source *source, bool detach)
+static void source_drop(struct logger_source *source)
 {
-	if (detach)
-		journal_detach(&source->reader);
-	journal_shm_close(&source->journal);
+	journal_detach(&source->reader);
 	free(source->fold.images);
 	memset(&source->fold, 0, sizeof(source->fold));
-	atomic_write_release(&source->state, 0u);
+	atomic_write_release(&source->state, (uint32_t)SOURCE_DONE);
 }
 
 /* One more block of a fold; blocks out of order discard it: the replica will fold again. */
@@ -215,21 +220,16 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		journal_advance(&source->reader);
 		work++;
 	}
-	if (status == STATUS_DETACHED || status == STATUS_CORRUPT) {
+	if (status == STATUS_DETACHED) {
 		/* Fell behind: carries on at the oldest block, with a gap. */
-		bool lazy = source->reader.lazy;
-
-		journal_detach(&source->reader);
 		fold_discard(&source->fold);
 		counter_add(&logger->counts->gaps, 1);
-		if (status == STATUS_CORRUPT ||
-			journal_attach(&source->reader, &source->journal, GATE_OPTIONAL, 0,
-				"logger", JOURNAL_FROM_TAIL) != STATUS_OK)
-			source_drop(source, false);
-		else
-			source->reader.lazy = lazy;
-	} else if (status == STATUS_SEALED && !source->fold.complete) {
-		source_drop(source, true);
+		journal_detach(&source->reader);
+		if (journal_reattach(&source->reader, JOURNAL_FROM_TAIL) != STATUS_OK)
+			source_drop(source);
+	} else if (status == STATUS_CORRUPT ||
+		   (status == STATUS_SEALED && !source->fold.complete)) {
+		source_drop(source);
 	}
 	return work;
 }
@@ -240,7 +240,8 @@ static void skip_gap(struct logger *logger)
 	uint64_t lowest = NO_BATCH;
 
 	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++)
-		if (logger->sources[i].state == 2 && logger->sources[i].next_batch < lowest)
+		if (logger->sources[i].state == SOURCE_READ &&
+			logger->sources[i].next_batch < lowest)
 			lowest = logger->sources[i].next_batch;
 	if (lowest != NO_BATCH && lowest > logger->next_batch)
 		logger->next_batch = lowest;
@@ -254,12 +255,12 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX && *status == STATUS_OK; i++) {
 		struct logger_source *source = &logger->sources[i];
 
-		if (atomic_read_acquire(&source->state) == 1)
-			atomic_write_release(&source->state, 2u);
-		if (source->state != 2)
+		if (atomic_read_acquire(&source->state) == SOURCE_HANDED)
+			atomic_write_release(&source->state, (uint32_t)SOURCE_READ);
+		if (source->state != SOURCE_READ)
 			continue;
 		work += read_source(logger, source);
-		if (source->state != 2)
+		if (source->state != SOURCE_READ)
 			continue;
 		/* A dead replica's fold may come to light after its successor's: it is out of date. */
 		if (source->fold.complete &&
@@ -314,8 +315,7 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 	}
 	if (read == STATUS_DETACHED) {
 		journal_detach(&logger->input);
-		logger->attached = journal_attach(&logger->input, &logger->base, GATE_OPTIONAL, 0,
-					   "logger", JOURNAL_FROM_TAIL) == STATUS_OK;
+		logger->attached = journal_reattach(&logger->input, JOURNAL_FROM_TAIL) == STATUS_OK;
 	}
 	(void)status;
 	return work;

@@ -22,13 +22,16 @@ struct logger_fold {
 	struct fold_header header; /* of its last block */
 };
 
+/* FREE -> HANDED by the control thread -> READ -> DONE by the agent -> FREE by the control thread */
+enum source_state { SOURCE_FREE, SOURCE_HANDED, SOURCE_READ, SOURCE_DONE };
+
 /* An outcome journal that is read. */
 struct logger_source {
 	struct journal journal;
 	struct journal_reader reader;
 	uint32_t stage, replica;
 	uint64_t incarnation;
-	uint32_t state; /* 0 free, 1 handed over by the control thread, 2 read */
+	uint32_t state; /* enum source_state */
 	uint64_t next_batch, digest;
 	uint64_t noted_batch;
 	struct logger_fold fold;

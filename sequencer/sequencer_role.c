@@ -63,6 +63,7 @@ static enum status attach(struct sequencer *self, const struct message *message)
 		struct attachment *attachment = &self->attachments[i];
 
 		if (atomic_read_acquire(&attachment->state) == ATTACHMENT_DONE) {
+			journal_give_back(&attachment->reader);
 			journal_shm_close(&attachment->journal);
 			attachment->state = ATTACHMENT_FREE;
 		}

@@ -340,6 +340,10 @@ static bool leader_outcome(struct vnf_role *self, uint64_t batch_no)
 
 	if (self->leader_incarnation != leader->incarnation) {
 		idle_reset(&self->idle); /* it may be armed on the journal that goes */
+		if (self->leader_reader.journal != NULL) {
+			journal_detach(&self->leader_reader);
+			journal_give_back(&self->leader_reader);
+		}
 		journal_shm_close(&self->leader);
 		page_journal_name(name, self->role.config->stages[self->role.options.stage].name,
 			leader->replica, leader->incarnation);
