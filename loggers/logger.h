@@ -22,7 +22,7 @@ struct logger_fold {
 	struct fold_header header; /* of its last block */
 };
 
-/* FREE -> HANDED by the control thread -> READ -> DONE by the agent -> FREE by the control thread */
+/* FREE -> HANDED by the control thread -> READ -> DONE by the agent -> FREE, control thread */
 enum source_state { SOURCE_FREE, SOURCE_HANDED, SOURCE_READ, SOURCE_DONE };
 
 /* An outcome journal that is read. */

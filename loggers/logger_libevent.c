@@ -152,8 +152,8 @@ static bool dir_is_ours(const struct config *config, char *error)
 			ours |= strcmp(entry->d_name, logger_names[i]) == 0;
 		if (!ours)
 			snprintf(error, CONFIG_ERROR_BYTES,
-				"%s: 'loggers: dir' %.150s has '%.100s', which is no log of ours: give an "
-				"empty one",
+				"%s: 'loggers: dir' %.150s has '%.100s', which is no log "
+				"of ours: give an empty one",
 				config->path, config->logger_dir, entry->d_name);
 	}
 	if (opened != NULL)

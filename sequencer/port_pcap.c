@@ -55,7 +55,8 @@ static enum status read_ahead(struct port *port, struct pcap_port *self)
 		return STATUS_END;
 	if (read != 1) {
 		snprintf(port->error, sizeof(port->error),
-			"%.100s: the capture is damaged or cut off, or libpcap does not know its kind: %s",
+			"%.100s: the capture is damaged or cut off, or of a kind unknown to "
+			"libpcap: %s",
 			self->file, pcap_geterr(self->pcap));
 		return STATUS_IO;
 	}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Wire IDs, batches, outcomes, deltas, messages, fault texts: round trips, and any bytes in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/batch.h"
+#include "core/bytes.h"
+#include "core/crc32c.h"
+#include "core/delta.h"
+#include "core/fault_spec.h"
+#include "core/histogram.h"
+#include "core/message.h"
+#include "core/outcome.h"
+#include "core/packet_id.h"
+
+static uint64_t random_state;
+
+static uint32_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 16);
+}
+
+static void seed_random(void)
+{
+	const char *given = getenv("SEED");
+
+	random_state = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
+	printf("SEED=%llu\n", (unsigned long long)random_state);
+}
+
+static void test_wire_ids_avoid_reserved_vids(void **state)
+{
+	uint8_t frame[128];
+	uint32_t expressible = 0;
+
+	(void)state;
+	seed_random();
+	for (uint32_t i = 0; i < 200000; i++) {
+		struct wire_id id = {next_random() & WIRE_SEQUENCE_MASK, next_random() & 7, next_random() & 31};
+		struct wire_id back;
+		size_t bytes = 60;
+
+		if (i < 8192)
+			id.sequence = i / 2 + (i & 1 ? 0xffff000 : 0); /* around the wrap */
+		memset(frame, (int)i, 60);
+		store_be16(frame + 12, i % 3 == 0 ? 0x8100 : i % 3 == 1 ? 0x88a8 : 0x0800);
+		if (!wire_id_expressible(id)) {
+			assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)), STATUS_INVALID);
+			continue;
+		}
+		expressible++;
+		assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)), STATUS_OK);
+		assert_int_equal(bytes, 72);
+		for (int tag = 0; tag < WIRE_TAGS; tag++) {
+			uint32_t vid = load_be16(frame + 14 + 4 * tag) & 0xfff;
+
+			assert_true(vid != 0 && vid != 4095);
+		}
+		assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)), STATUS_EXISTS);
+		assert_int_equal(wire_id_untag(frame, &bytes, &back), STATUS_OK);
+		assert_int_equal(bytes, 60);
+		assert_int_equal(back.sequence, id.sequence);
+		assert_int_equal(back.sequencer, id.sequencer);
+		assert_int_equal(back.version, id.version);
+		assert_int_equal(wire_id_untag(frame, &bytes, &back), STATUS_NOT_FOUND);
+	}
+	assert_true(expressible > 190000);
+}
+
+static void test_wire_sequences_wrap(void **state)
+{
+	(void)state;
+	assert_true(wire_sequence_compare(0, WIRE_SEQUENCE_MASK) > 0);
+	assert_true(wire_sequence_compare(WIRE_SEQUENCE_MASK, 0) < 0);
+	assert_true(wire_sequence_compare(5, 5) == 0);
+	for (uint64_t near = (1ull << 28) - 5; near < (1ull << 28) + 5; near++)
+		for (int64_t distance = -1000; distance <= 1000; distance += 7) {
+			uint64_t wanted = near + (uint64_t)distance;
+
+			assert_true(wire_sequence_widen(wanted & WIRE_SEQUENCE_MASK, near) == wanted);
+		}
+}
+
+/* A sound batch of mixed records. */
+static uint32_t make_batch(uint8_t *memory)
+{
+	struct batch_writer writer;
+	struct batch_record *record;
+
+	batch_begin(&writer, memory, 5, packet_id(1, 100), 90);
+	for (uint32_t i = 0; i < 20; i++) {
+		uint32_t length = 14 + i * 37;
+		uint8_t *frame = batch_add(&writer, RECORD_PACKET, length, &record);
+
+		record->port = i % 2;
+		record->clock_ns = i;
+		memset(frame, (int)i, length);
+	}
+	(void)batch_add(&writer, RECORD_TICK, 0, &record);
+	(void)batch_add(&writer, RECORD_END, 0, &record);
+	return batch_end(&writer);
+}
+
+static void test_batch_survives_any_bytes(void **state)
+{
+	uint8_t *memory = aligned_alloc(64, BATCH_BYTES_MAX), *copy;
+	struct batch_view view;
+	uint32_t bytes = make_batch(memory);
+
+	(void)state;
+	seed_random();
+	assert_int_equal(batch_open(&view, memory, bytes), STATUS_OK);
+	assert_int_equal(view.header->count, 22);
+	assert_int_equal(view.header->packets, 20);
+	assert_int_equal(view.records[19]->length, 14 + 19 * 37);
+	for (uint32_t cut = 0; cut < bytes; cut++) {
+		copy = aligned_alloc(8, ALIGN_UP(cut + 1, 8u)); /* exact, for the sanitizer */
+		memcpy(copy, memory, cut);
+		assert_int_not_equal(batch_open(&view, copy, cut), STATUS_OK);
+		free(copy);
+	}
+	copy = aligned_alloc(64, ALIGN_UP(bytes, 64u));
+	for (uint32_t i = 0; i < 100000; i++) {
+		memcpy(copy, memory, bytes);
+		for (uint32_t flips = next_random() % 4 + 1; flips > 0; flips--)
+			copy[next_random() % bytes] = (uint8_t)next_random();
+		if (batch_open(&view, copy, bytes) == STATUS_OK)
+			for (uint32_t r = 0; r < view.header->count; r++)
+				assert_true((const uint8_t *)batch_frame(view.records[r]) +
+						    view.records[r]->length <= copy + bytes);
+	}
+	free(copy);
+	free(memory);
+}
+
+static uint32_t make_outcome(uint8_t *memory)
+{
+	struct outcome_header *header = (struct outcome_header *)memory;
+	struct outcome_record *records = (struct outcome_record *)(header + 1);
+	struct outcome_extra extra = {EXTRA_ALARM, 1, 5};
+	uint32_t at;
+
+	memset(memory, 0, 1024);
+	for (uint32_t i = 0; i < 4; i++)
+		records[i] = (struct outcome_record){VERDICT_FORWARD, 1, 8};
+	at = outcome_deltas_at(4);
+	for (uint32_t i = 0; i < 4; i++)
+		at += (uint32_t)delta_put(memory + at, 8, DELTA_EDIT, 2, (const uint8_t *)"abcd", 4);
+	memcpy(memory + at, &extra, sizeof(extra));
+	memcpy(memory + at + sizeof(extra), "alarm", 5);
+	*header = (struct outcome_header){.magic = OUTCOME_MAGIC, .count = 4, .delta_bytes = 32,
+		.extra_bytes = 16, .bytes = at + 16};
+	return header->bytes;
+}
+
+static void test_outcome_survives_any_bytes(void **state)
+{
+	_Alignas(64) uint8_t memory[1024], copy[1024];
+	struct outcome_view view;
+	const struct outcome_extra *extra;
+	uint32_t bytes = make_outcome(memory), offset = 0;
+
+	(void)state;
+	seed_random();
+	assert_int_equal(outcome_open(&view, memory, bytes), STATUS_OK);
+	extra = outcome_extra_next(&view, &offset);
+	assert_non_null(extra);
+	assert_memory_equal(outcome_extra_content(extra), "alarm", 5);
+	assert_null(outcome_extra_next(&view, &offset));
+	for (uint32_t cut = 0; cut < bytes; cut++)
+		assert_int_not_equal(outcome_open(&view, memory, cut), STATUS_OK);
+	for (uint32_t i = 0; i < 200000; i++) {
+		memcpy(copy, memory, sizeof(copy));
+		copy[next_random() % bytes] = (uint8_t)next_random();
+		copy[next_random() % bytes] ^= (uint8_t)(1 << next_random() % 8);
+		if (outcome_open(&view, copy, bytes) != STATUS_OK)
+			continue;
+		offset = 0;
+		while ((extra = outcome_extra_next(&view, &offset)) != NULL)
+			assert_true(outcome_extra_content(extra) + extra->bytes <= copy + bytes);
+	}
+}
+
+static void test_delta_round_trip(void **state)
+{
+	uint8_t before[HEADER_VIEW_BYTES], after[HEADER_VIEW_BYTES], out[HEADER_VIEW_BYTES * 5];
+
+	(void)state;
+	seed_random();
+	for (uint32_t i = 0; i < 100000; i++) {
+		size_t bytes = next_random() % (HEADER_VIEW_BYTES + 1), length = bytes;
+
+		for (size_t b = 0; b < bytes; b++)
+			before[b] = after[b] = (uint8_t)next_random();
+		for (uint32_t changes = next_random() % 12; changes > 0 && bytes > 0; changes--)
+			after[next_random() % bytes] = (uint8_t)next_random();
+		size_t put = delta_diff(out, before, after, bytes);
+
+		assert_int_equal(put == 0, memcmp(before, after, bytes) == 0);
+		assert_int_equal(delta_apply(before, &length, bytes, out, put), STATUS_OK);
+		assert_int_equal(length, bytes);
+		assert_memory_equal(before, after, bytes);
+	}
+}
+
+static void test_delta_survives_any_bytes(void **state)
+{
+	uint8_t frame[256], delta[64];
+
+	(void)state;
+	seed_random();
+	for (uint32_t i = 0; i < 300000; i++) {
+		size_t length = next_random() % 200, bytes = next_random() % sizeof(delta);
+
+		for (size_t b = 0; b < bytes; b++)
+			delta[b] = (uint8_t)(next_random() % 3 == 0 ? next_random() : 0);
+		if (delta_apply(frame, &length, sizeof(frame), delta, bytes) == STATUS_OK)
+			assert_true(length <= sizeof(frame));
+	}
+}
+
+static void test_fault_texts(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good, stop, slave;
+		uint64_t packet, time_ns;
+	} rows[] = {
+		{"kill edge/master", true, false, false, 0, 0},
+		{"kill edge/slave @packet=5000", true, false, true, 5000, 0},
+		{"stop edge/master @time=1.5", true, true, false, 0, 1500000000},
+		{"kill edge/master @packet=0", false, 0, 0, 0, 0},
+		{"kill edge/master @packet=-1", false, 0, 0, 0, 0},
+		{"kill edge/master @packet=1x", false, 0, 0, 0, 0},
+		{"kill edge/master @time=", false, 0, 0, 0, 0},
+		{"kill edge", false, 0, 0, 0, 0},
+		{"kill /master", false, 0, 0, 0, 0},
+		{"kick edge/master", false, 0, 0, 0, 0},
+		{"kill edge/master @packet=1 more", false, 0, 0, 0, 0},
+		{"", false, 0, 0, 0, 0},
+	};
+	struct fault_spec spec;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(fault_spec_parse(&spec, rows[i].text) == STATUS_OK, rows[i].good);
+		if (!rows[i].good)
+			continue;
+		assert_string_equal(spec.stage, "edge");
+		assert_int_equal(spec.stop, rows[i].stop);
+		assert_int_equal(spec.slave, rows[i].slave);
+		assert_true(spec.at_packet == rows[i].packet && spec.at_time_ns == rows[i].time_ns);
+	}
+}
+
+static void test_messages_are_checked(void **state)
+{
+	struct message message = {.bytes = sizeof(message), .version = MESSAGE_VERSION, .type = MESSAGE_GO};
+
+	(void)state;
+	memset(message.text, 'x', sizeof(message.text));
+	assert_int_equal(message_check(&message), STATUS_OK);
+	assert_int_equal(strlen(message.text), MESSAGE_TEXT_BYTES - 1);
+	message.version++;
+	assert_int_equal(message_check(&message), STATUS_VERSION);
+	message.version--;
+	message.stage = STAGES_MAX;
+	assert_int_equal(message_check(&message), STATUS_CORRUPT);
+}
+
+static void test_known_sums(void **state)
+{
+	struct histogram histogram = {0};
+
+	(void)state;
+	assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
+	for (uint64_t i = 1; i <= 1000; i++)
+		histogram_add(&histogram, i * 1000, 1);
+	assert_in_range(histogram_quantile(&histogram, 0.5), 500000, 535000);
+	assert_in_range(histogram_quantile(&histogram, 0.99), 990000, 1000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wire_ids_avoid_reserved_vids),
+		cmocka_unit_test(test_wire_sequences_wrap),
+		cmocka_unit_test(test_batch_survives_any_bytes),
+		cmocka_unit_test(test_outcome_survives_any_bytes),
+		cmocka_unit_test(test_delta_round_trip),
+		cmocka_unit_test(test_delta_survives_any_bytes),
+		cmocka_unit_test(test_fault_texts),
+		cmocka_unit_test(test_messages_are_checked),
+		cmocka_unit_test(test_known_sums),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
