@@ -262,7 +262,7 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 		work += read_source(logger, source);
 		if (source->state != SOURCE_READ)
 			continue;
-		/* A dead replica's fold may come to light after its successor's: it is out of date. */
+		/* A dead replica's fold may come after its successor's: out of date. */
 		if (source->fold.complete &&
 			source->fold.header.batch_no < logger->role->page->base_batch)
 			fold_discard(&source->fold);

@@ -509,9 +509,7 @@ void engine_base_advanced(struct engine *engine, uint64_t next_id)
 		struct dirty *dirty = &engine->dirty[i];
 		struct entry *entry = table_entry(&engine->tables[dirty->table], dirty->entry);
 
-		if (!entry->live || !entry->dirty)
-			continue;
-		if (entry->version < next_id)
+		if (!entry->live || entry->version < next_id)
 			entry->dirty = 0;
 		else
 			engine->dirty[kept++] = *dirty;

@@ -112,12 +112,15 @@ uint32_t table_add(struct table *table, const void *key)
 {
 	uint32_t hash = table_hash(table, key), number;
 	struct entry *entry;
+	uint8_t dirty;
 
 	if (table->count == table->spec.capacity)
 		return ENTRY_NONE;
 	number = table->free[table->spec.capacity - 1 - table->count++];
 	entry = table_entry(table, number);
+	dirty = entry->dirty; /* is of the slot: it is on the list of changes once */
 	memset(entry, 0, table->stride);
+	entry->dirty = dirty;
 	memcpy(entry->key, key, table->spec.key_bytes);
 	entry->hash = hash;
 	entry->live = 1;
@@ -144,7 +147,6 @@ void table_remove(struct table *table, uint32_t number)
 	}
 	table->index[hole] = ENTRY_NONE;
 	entry->live = 0;
-	entry->dirty = 0;
 	table->free[table->spec.capacity - table->count--] = number;
 }
 

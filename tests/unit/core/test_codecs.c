@@ -35,7 +35,8 @@ static void seed_random(void)
 {
 	const char *given = getenv("SEED");
 
-	random_state = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
+	random_state = given != NULL ? strtoull(given, NULL, 10)
+				     : (uint64_t)time(NULL) * 2654435761u;
 	printf("SEED=%llu\n", (unsigned long long)random_state);
 }
 
@@ -47,7 +48,8 @@ static void test_wire_ids_avoid_reserved_vids(void **state)
 	(void)state;
 	seed_random();
 	for (uint32_t i = 0; i < 200000; i++) {
-		struct wire_id id = {next_random() & WIRE_SEQUENCE_MASK, next_random() & 7, next_random() & 31};
+		struct wire_id id = {next_random() & WIRE_SEQUENCE_MASK, next_random() & 7,
+			next_random() & 31};
 		struct wire_id back;
 		size_t bytes = 60;
 
@@ -56,7 +58,8 @@ static void test_wire_ids_avoid_reserved_vids(void **state)
 		memset(frame, (int)i, 60);
 		store_be16(frame + 12, i % 3 == 0 ? 0x8100 : i % 3 == 1 ? 0x88a8 : 0x0800);
 		if (!wire_id_expressible(id)) {
-			assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)), STATUS_INVALID);
+			assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)),
+				STATUS_INVALID);
 			continue;
 		}
 		expressible++;
@@ -88,7 +91,8 @@ static void test_wire_sequences_wrap(void **state)
 		for (int64_t distance = -1000; distance <= 1000; distance += 7) {
 			uint64_t wanted = near + (uint64_t)distance;
 
-			assert_true(wire_sequence_widen(wanted & WIRE_SEQUENCE_MASK, near) == wanted);
+			assert_true(
+				wire_sequence_widen(wanted & WIRE_SEQUENCE_MASK, near) == wanted);
 		}
 }
 
@@ -138,7 +142,8 @@ static void test_batch_survives_any_bytes(void **state)
 		if (batch_open(&view, copy, bytes) == STATUS_OK)
 			for (uint32_t r = 0; r < view.header->count; r++)
 				assert_true((const uint8_t *)batch_frame(view.records[r]) +
-						    view.records[r]->length <= copy + bytes);
+						    view.records[r]->length <=
+					    copy + bytes);
 	}
 	free(copy);
 	free(memory);
@@ -156,11 +161,15 @@ static uint32_t make_outcome(uint8_t *memory)
 		records[i] = (struct outcome_record){VERDICT_FORWARD, 1, 8};
 	at = outcome_deltas_at(4);
 	for (uint32_t i = 0; i < 4; i++)
-		at += (uint32_t)delta_put(memory + at, 8, DELTA_EDIT, 2, (const uint8_t *)"abcd", 4);
+		at += (uint32_t)delta_put(memory + at, 8, DELTA_EDIT, 2, (const uint8_t *)"abcd",
+			4);
 	memcpy(memory + at, &extra, sizeof(extra));
 	memcpy(memory + at + sizeof(extra), "alarm", 5);
-	*header = (struct outcome_header){.magic = OUTCOME_MAGIC, .count = 4, .delta_bytes = 32,
-		.extra_bytes = 16, .bytes = at + 16};
+	*header = (struct outcome_header){.magic = OUTCOME_MAGIC,
+		.count = 4,
+		.delta_bytes = 32,
+		.extra_bytes = 16,
+		.bytes = at + 16};
 	return header->bytes;
 }
 
@@ -266,7 +275,9 @@ static void test_fault_texts(void **state)
 
 static void test_messages_are_checked(void **state)
 {
-	struct message message = {.bytes = sizeof(message), .version = MESSAGE_VERSION, .type = MESSAGE_GO};
+	struct message message = {.bytes = sizeof(message),
+		.version = MESSAGE_VERSION,
+		.type = MESSAGE_GO};
 
 	(void)state;
 	memset(message.text, 'x', sizeof(message.text));

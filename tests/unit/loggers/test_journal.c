@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The journal's protocol, and what is left when writers and readers are killed at every ordered store. */
+/* The journal's protocol, and what is left when writers and readers die at every ordered store. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,7 +33,8 @@ void atomics_step(const char *file, int line)
 static struct journal make_journal(void)
 {
 	size_t bytes = sizeof(struct journal_control) + RING_BYTES;
-	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct journal journal = {(struct journal_control *)memory,
 		memory + sizeof(struct journal_control), RING_BYTES / LINE_BYTES};
 
@@ -92,7 +93,8 @@ static void test_round_trip(void **state)
 
 	(void)state;
 	assert_int_equal(journal_writer_open(&writer, &journal, 7), STATUS_OK);
-	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0), STATUS_OK);
+	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0),
+		STATUS_OK);
 	assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_EMPTY);
 	for (uint32_t n = 0; n < 500; n++) {
 		assert_int_equal(publish(&writer, n), STATUS_OK);
@@ -120,7 +122,8 @@ static void test_sealed_between_reserve_and_publish(void **state)
 
 	(void)state;
 	assert_int_equal(journal_writer_open(&writer, &journal, 0), STATUS_OK);
-	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0), STATUS_OK);
+	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0),
+		STATUS_OK);
 	assert_int_equal(journal_reserve(&writer, size_of(0), &room), STATUS_OK);
 	fill(room, 0);
 	assert_int_equal(journal_seal(&journal), 0);
@@ -153,7 +156,8 @@ static void test_gates(void **state)
 	(void)state;
 	assert_int_equal(journal_writer_open(&writer, &journal, 0), STATUS_OK);
 	assert_int_equal(journal_attach(&none, &journal, GATE_NONE, 0, "none", 0), STATUS_OK);
-	assert_int_equal(journal_attach(&optional, &journal, GATE_OPTIONAL, 0, "optional", 0), STATUS_OK);
+	assert_int_equal(journal_attach(&optional, &journal, GATE_OPTIONAL, 0, "optional", 0),
+		STATUS_OK);
 	assert_true(publish_all(&writer, 0) < 200);
 	assert_int_equal(journal_detach_blockers(&writer, false), 0);
 	assert_int_equal(journal_detach_blockers(&writer, true), 1);
@@ -161,7 +165,8 @@ static void test_gates(void **state)
 	assert_int_equal(publish_all(&writer, 0), 10000);
 	assert_int_equal(journal_peek(&none, &payload, &bytes), STATUS_LAPPED);
 	assert_int_equal(journal_attach(&required, &journal, GATE_REQUIRED, 0, "required",
-				 JOURNAL_FROM_TAIL), STATUS_OK);
+				 JOURNAL_FROM_TAIL),
+		STATUS_OK);
 	assert_int_equal(journal_peek(&required, &payload, &bytes), STATUS_OK);
 	assert_true(publish_all(&writer, 0) < 200);
 	assert_int_equal(journal_detach_blockers(&writer, true), 0);
@@ -198,10 +203,13 @@ static void test_attach_checks(void **state)
 	assert_int_equal(journal_check(journal.control, bytes - 1, RING_BYTES), STATUS_EMPTY);
 	journal.control->magic++;
 	assert_int_equal(journal_check(journal.control, bytes, RING_BYTES), STATUS_VERSION);
-	assert_int_equal(journal_attach(&readers[0], &journal, GATE_NONE, 0, "x", 99), STATUS_INVALID);
+	assert_int_equal(journal_attach(&readers[0], &journal, GATE_NONE, 0, "x", 99),
+		STATUS_INVALID);
 	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++)
-		assert_int_equal(journal_attach(&readers[i], &journal, GATE_NONE, 0, "x", 0), STATUS_OK);
-	assert_int_equal(journal_attach(&readers[JOURNAL_READERS_MAX], &journal, GATE_NONE, 0, "x", 0),
+		assert_int_equal(journal_attach(&readers[i], &journal, GATE_NONE, 0, "x", 0),
+			STATUS_OK);
+	assert_int_equal(journal_attach(&readers[JOURNAL_READERS_MAX], &journal, GATE_NONE, 0, "x",
+				 0),
 		STATUS_FULL);
 }
 
@@ -215,7 +223,8 @@ static void test_corrupt_payload(void **state)
 
 	(void)state;
 	assert_int_equal(journal_writer_open(&writer, &journal, 0), STATUS_OK);
-	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0), STATUS_OK);
+	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0),
+		STATUS_OK);
 	for (uint32_t at = 0; at < LINE_BYTES - 32 + size_of(0); at++) {
 		if (at == 0)
 			assert_int_equal(publish(&writer, 0), STATUS_OK);
@@ -223,12 +232,13 @@ static void test_corrupt_payload(void **state)
 		assert_int_not_equal(journal_peek(&reader, &payload, &bytes), STATUS_OK);
 		journal.ring[at] ^= 1;
 		if (at == 31)
-			at = LINE_BYTES - 1; /* reserved bytes are covered by the header's CRC too */
+			at = LINE_BYTES -
+			     1; /* reserved bytes are covered by the header's CRC too */
 	}
 	assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_OK);
 }
 
-/* A child that publishes and dies at its step-th ordered store. Returns false if it came to its end. */
+/* A child that publishes and dies at its step-th ordered store; false if it came to its end. */
 static bool killed_writer(struct journal *journal, int step)
 {
 	pid_t child = fork();
@@ -265,7 +275,8 @@ static void test_kill_writer_at_every_store(void **state)
 		enum status status;
 
 		assert_int_equal(journal_attach(&reader, &journal, GATE_NONE, 0, "late",
-					 JOURNAL_FROM_TAIL), STATUS_OK);
+					 JOURNAL_FROM_TAIL),
+			STATUS_OK);
 		(void)journal_seal(&journal);
 		assert_int_not_equal(journal_writer_open(&again, &journal, 2), STATUS_OK);
 		for (n = 0; (status = journal_peek(&reader, &payload, &bytes)) == STATUS_OK; n++)
@@ -284,7 +295,7 @@ static void test_kill_writer_at_every_store(void **state)
 	assert_true(step > 100);
 }
 
-/* The same with a reader that gates from the beginning: every block, in order, to the sealed end. */
+/* The same with a reader that gates from the start: every block, in order, to the sealed end. */
 static void test_kill_writer_under_a_reader(void **state)
 {
 	(void)state;
@@ -317,7 +328,8 @@ static void test_kill_writer_under_a_reader(void **state)
 			n++;
 		}
 		assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_SEALED);
-		assert_true(journal.control->published_batch == n || journal.control->published_batch + 1 == n);
+		assert_true(journal.control->published_batch == n ||
+			    journal.control->published_batch + 1 == n);
 		journal_detach(&reader);
 		journal_give_back(&reader);
 		drop_journal(&journal);
@@ -327,7 +339,8 @@ static void test_kill_writer_under_a_reader(void **state)
 /* A reader killed at every store of attaching, reading and detaching. */
 static void test_kill_reader_at_every_store(void **state)
 {
-	static const enum journal_gate gates[] = {GATE_NONE, GATE_OPTIONAL, GATE_REPLICA, GATE_REQUIRED};
+	static const enum journal_gate gates[] = {GATE_NONE, GATE_OPTIONAL, GATE_REPLICA,
+		GATE_REQUIRED};
 
 	(void)state;
 	for (size_t g = 0; g < sizeof(gates) / sizeof(gates[0]); g++) {
@@ -347,7 +360,8 @@ static void test_kill_reader_at_every_store(void **state)
 				uint32_t bytes;
 
 				steps_left = step;
-				if (journal_attach(&reader, &journal, gates[g], 1, "victim", 0) == STATUS_OK) {
+				if (journal_attach(&reader, &journal, gates[g], 1, "victim", 0) ==
+					STATUS_OK) {
 					while (journal_peek(&reader, &payload, &bytes) == STATUS_OK)
 						journal_advance(&reader);
 					journal_detach(&reader);
@@ -356,8 +370,9 @@ static void test_kill_reader_at_every_store(void **state)
 				_exit(0);
 			}
 			waitpid(child, NULL, 0);
-			/* The writer goes on: past a dead optional reader at once, never past a required one. */
-			while (publish_all(&writer, 10) == 0 && journal_detach_blockers(&writer, false) > 0)
+			/* The writer goes on past a dead optional reader, never past a required. */
+			while (publish_all(&writer, 10) == 0 &&
+				journal_detach_blockers(&writer, false) > 0)
 				;
 			if (journal.control->attached != 0 && gates[g] == GATE_REQUIRED)
 				assert_int_equal(publish_all(&writer, 10) == 10000, false);
@@ -366,7 +381,8 @@ static void test_kill_reader_at_every_store(void **state)
 					journal_release_slot(&journal, slot);
 			assert_int_equal(publish_all(&writer, 10), 10000);
 			assert_int_equal(journal_attach(&fresh, &journal, gates[g], 1, "fresh",
-						 JOURNAL_FROM_TAIL), STATUS_OK);
+						 JOURNAL_FROM_TAIL),
+				STATUS_OK);
 			journal_detach(&fresh);
 			journal_give_back(&fresh);
 			owner_release(&journal.control->owner);
@@ -401,7 +417,8 @@ static void test_lapped_reader_never_sees_wrong_bytes(void **state)
 		}
 		_exit(0);
 	}
-	assert_int_equal(journal_attach(&reader, &journal, GATE_NONE, 0, "r", JOURNAL_FROM_TAIL), STATUS_OK);
+	assert_int_equal(journal_attach(&reader, &journal, GATE_NONE, 0, "r", JOURNAL_FROM_TAIL),
+		STATUS_OK);
 	for (;;) {
 		const void *payload;
 		uint32_t bytes, copy[100];

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The failover planner: the order of what it orders, and random lives under its invariants. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "manager/failover.h"
+#include "manager/watch.h"
+
+static struct failover failover;
+static struct failover_effects effects;
+
+static void event(enum failover_event_type type, uint32_t replica, uint64_t incarnation)
+{
+	failover_step(&failover, &(struct failover_event){type, 0, replica, incarnation}, &effects);
+}
+
+/* The place of an effect among the last ones, or -1. */
+static int place(enum failover_effect_type type, uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < effects.count; i++)
+		if (effects.list[i].type == type &&
+			(incarnation == 0 || effects.list[i].incarnation == incarnation))
+			return (int)i;
+	return -1;
+}
+
+/* A chain of one stage with a master (incarnation 1) and slaves, all ready. */
+static void bring_up(uint32_t replicas)
+{
+	failover_open(&failover, true, 1, &replicas, 3, 3);
+	event(EVENT_BEGIN, 0, 0);
+	assert_int_equal(effects.count, 4);
+	event(EVENT_SEQUENCER, 0, 0);
+	assert_int_equal(effects.count, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		event(EVENT_LOGGER, i, 0);
+	assert_int_equal(effects.count, replicas);
+	for (uint32_t r = 0; r < replicas; r++) {
+		event(EVENT_REPLICA, r, r + 1);
+		assert_int_equal(place(EFFECT_ATTACH, r + 1), 0);
+		event(EVENT_ATTACHED, r, r + 1);
+		event(EVENT_ATTACHED, r, r + 1);
+		assert_int_equal(effects.count, 0);
+		event(EVENT_ATTACHED, r, r + 1);
+		assert_true(place(EFFECT_GO, r + 1) >= 0);
+		assert_int_equal(place(EFFECT_GO_SEQUENCER, 0) >= 0, r + 1 == replicas);
+	}
+	for (uint32_t r = 0; r < replicas; r++)
+		event(EVENT_CAUGHT_UP, r, r + 1);
+	assert_true(failover_is_redundant(&failover));
+}
+
+static void test_master_lost(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_LOST, 0, 1);
+	assert_int_equal(place(EFFECT_SEAL, 1), 0);
+	assert_true(place(EFFECT_PROMOTE, 2) > place(EFFECT_SEAL, 1));
+	assert_true(place(EFFECT_KILL, 1) > place(EFFECT_PROMOTE, 2));
+	assert_true(place(EFFECT_START_REPLICA, 3) > place(EFFECT_SEAL, 1));
+	assert_true(place(EFFECT_ALONE, 0) >= 0);
+	event(EVENT_LOST, 0, 1);
+	assert_int_equal(effects.count,
+		0); /* told twice: once by the futex, once by the supervisor */
+}
+
+static void test_slave_lost(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_LOST, 1, 2);
+	assert_int_equal(place(EFFECT_PROMOTE, 0), -1);
+	assert_int_equal(place(EFFECT_SEAL, 2), 0);
+	assert_true(place(EFFECT_FOLDER, 1) >= 0); /* a chain without a slave still folds */
+	assert_true(place(EFFECT_START_REPLICA, 3) >= 0);
+}
+
+static void test_all_lost(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_LOST, 0, 1);
+	event(EVENT_LOST, 1, 2);
+	assert_int_equal(place(EFFECT_PROMOTE, 0), -1);
+	event(EVENT_REPLICA, 0, 3);
+	for (int i = 0; i < 3; i++)
+		event(EVENT_ATTACHED, 0, 3);
+	assert_true(place(EFFECT_PROMOTE, 3) >= 0);
+	assert_true(place(EFFECT_PROMOTE, 3) < place(EFFECT_GO, 3));
+}
+
+static void test_unprotected(void **state)
+{
+	uint32_t one = 1;
+
+	(void)state;
+	failover_open(&failover, false, 1, &one, 0, 1);
+	event(EVENT_BEGIN, 0, 0);
+	event(EVENT_SEQUENCER, 0, 0);
+	event(EVENT_REPLICA, 0, 1);
+	event(EVENT_ATTACHED, 0, 1);
+	assert_true(place(EFFECT_GO_SEQUENCER, 0) >= 0);
+	event(EVENT_LOST, 0, 1);
+	assert_true(place(EFFECT_FAIL, 0) >= 0);
+	assert_int_equal(place(EFFECT_START_REPLICA, 0), -1);
+}
+
+/* Whatever happens: sealed before another leads or a successor starts; numbers used once. */
+static void check_effects(bool *sealed, uint64_t *leader, uint64_t *highest)
+{
+	for (uint32_t i = 0; i < effects.count; i++) {
+		const struct failover_effect *effect = &effects.list[i];
+
+		switch (effect->type) {
+		case EFFECT_SEAL:
+			sealed[effect->incarnation] = true;
+			break;
+		case EFFECT_PROMOTE:
+			assert_false(sealed[effect->incarnation]);
+			assert_true(*leader == 0 || sealed[*leader]);
+			*leader = effect->incarnation;
+			break;
+		case EFFECT_START_REPLICA:
+			assert_true(effect->incarnation > *highest);
+			*highest = effect->incarnation;
+			break;
+		case EFFECT_GO:
+		case EFFECT_FOLDER:
+			assert_false(sealed[effect->incarnation]);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void test_random_lives(void **state)
+{
+	const char *given = getenv("SEED");
+	unsigned int seed = given != NULL ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
+
+	(void)state;
+	printf("SEED=%u\n", seed);
+	for (int life = 0; life < 3000; life++) {
+		static bool sealed[4096];
+		uint64_t leader = 1, highest = 0;
+		uint32_t replicas = 2 + (uint32_t)life % 3;
+
+		memset(sealed, 0, sizeof(sealed));
+		bring_up(replicas);
+		highest = replicas;
+		for (int i = 0; i < 100; i++) {
+			uint32_t r, incarnation;
+
+			seed = seed * 1103515245u + 12345u;
+			r = (seed >> 8) % replicas;
+			incarnation = (uint32_t)failover.stages[0].replicas[r].incarnation;
+			if ((seed >> 20) % 8 == 0 && incarnation > 1)
+				incarnation--; /* news of a former life */
+			event(EVENT_REPLICA + (seed >> 16) % 4, r, incarnation);
+			check_effects(sealed, &leader, &highest);
+		}
+		for (uint32_t round = 0; round < 3; round++)
+			for (uint32_t r = 0; r < replicas; r++) {
+				uint64_t incarnation = failover.stages[0].replicas[r].incarnation;
+
+				event(EVENT_REPLICA, r, incarnation);
+				for (int i = 0; i < 3; i++)
+					event(EVENT_ATTACHED, r, incarnation);
+				event(EVENT_CAUGHT_UP, r, incarnation);
+			}
+		assert_true(failover_is_redundant(&failover)); /* L1: once faults stop */
+		assert_true(failover.stages[0].leader >= 0);
+	}
+}
+
+static void test_hangs(void **state)
+{
+	static const struct {
+		struct watch_sight sight;
+		bool hangs;
+	} rows[] = {
+		{{.outstanding = true, .stopped = true}, true},
+		{{.outstanding = true, .blocked = true}, true},
+		{{.outstanding = true, .cpu_ns = 200}, true},
+		{{.outstanding = true, .cpu_ns = 50}, false}, /* starved of CPU */
+		{{.outstanding = false, .blocked = true}, false},
+		{{.outstanding = true, .blocked = true, .waits_on_others = true}, false},
+		{{.outstanding = true, .stopped = true, .waits_on_others = true}, true},
+		{{.outstanding = true, .blocked = true, .next_batch = 9}, false}, /* it moved */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct watch watch = {0};
+		struct watch_sight first = rows[i].sight;
+
+		first.cpu_ns = 0;
+		first.next_batch = 0;
+		assert_false(watch_step(&watch, &first, 1000, 100));
+		assert_false(watch_step(&watch, &first, 1099, 100));
+		assert_int_equal(watch_step(&watch, &rows[i].sight, 1100, 100), rows[i].hangs);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_master_lost),
+		cmocka_unit_test(test_slave_lost),
+		cmocka_unit_test(test_all_lost),
+		cmocka_unit_test(test_unprotected),
+		cmocka_unit_test(test_random_lives),
+		cmocka_unit_test(test_hangs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
