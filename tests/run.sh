@@ -88,7 +88,7 @@ export CAPTURES
 script "equivalence: the full product on the project's capture" tests/e2e/equivalence.sh
 [ -n "$shared" ] && CAPTURES=$shared PAIRWISE=1 script "equivalence: shared traces" tests/e2e/equivalence.sh
 CAPTURES="$CAPTURES $shared" script "captures judged by others" tests/e2e/judge.sh
-COUNT=2500000 script "restore and manager restart" tests/e2e/restore.sh
+COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
 script "bad input" tests/e2e/bad_input.sh
 
 finish
