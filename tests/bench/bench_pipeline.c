@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * bench_pipeline CHAIN.yaml [PACKETS]: the chain's VNFs on the same generated traffic three ways in
- * one run: bare (run to completion in one thread of one process), unprotected, and protected with the
- * master killed in the middle. Prints figures; asserts nothing.
+ * one run: bare (run to completion in one thread of one process), unprotected, and protected, also
+ * with the master killed in the middle. Prints figures; asserts nothing.
  */
 #include <libgen.h>
 #include <stdio.h>
