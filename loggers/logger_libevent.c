@@ -20,6 +20,7 @@
 #include "loggers/logger_role.h"
 
 #define IDLE_NS 2000000
+#define IDLE_US 2000
 #define SEGMENT_BYTES_MIN (1u << 20)
 
 const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
@@ -209,6 +210,7 @@ int logger_role_main(const struct role_options *options)
 {
 	static struct logger_process self;
 	char error[CONFIG_ERROR_BYTES] = "a logger cannot start";
+	struct journal *const waits[] = {&self.logger.base};
 	struct idle idle = {0};
 	enum status status;
 
@@ -233,7 +235,10 @@ int logger_role_main(const struct role_options *options)
 				logger_names[self.logger.kind]);
 			_exit(1);
 		}
-		idle_round(&idle, NULL, 0, IDLE_NS);
+		if (self.logger.disk && self.logger.attached)
+			idle_round(&idle, waits, 1, IDLE_NS);
+		else
+			usleep(IDLE_US); /* nobody waits for it: no spinning beside packet threads */
 	}
 	_exit(0); /* writes are in the database's own log: its recovery finds them */
 }

@@ -305,7 +305,7 @@ void txn_expire_at(struct txn *txn, uint32_t table_number, const void *key, uint
 		return;
 	number = txn->found_entry;
 	if (txn->found_table != table || !table_entry(table, number)->live ||
-		memcmp(table_entry(table, number)->key, key, table->spec.key_bytes) != 0)
+		!table_keys_equal(table, table_entry(table, number)->key, key))
 		number = table_find(table, key);
 	if (number == ENTRY_NONE)
 		return;

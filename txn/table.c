@@ -55,23 +55,17 @@ void table_close(struct table *table)
 
 uint32_t table_hash(const struct table *table, const void *key)
 {
-	return (uint32_t)digest_of(key, table->spec.key_bytes, table->seed);
+	const uint64_t *words = key;
+	uint64_t hash = table->seed;
+
+	for (uint32_t i = 0; i < table->spec.key_bytes / 8; i++)
+		hash = digest_mix(hash ^ words[i]);
+	return (uint32_t)hash;
 }
 
 void table_prefetch(const struct table *table, uint32_t hash)
 {
 	__builtin_prefetch(&table->index[hash & table->mask]);
-}
-
-/* Keys are whole words. */
-static bool keys_equal(const void *a, const void *b, uint32_t bytes)
-{
-	const uint64_t *x = a, *y = b;
-
-	for (uint32_t i = 0; i < bytes / 8; i++)
-		if (x[i] != y[i])
-			return false;
-	return true;
 }
 
 static uint32_t slot_of(const struct table *table, const void *key, uint32_t hash)
@@ -84,7 +78,7 @@ static uint32_t slot_of(const struct table *table, const void *key, uint32_t has
 		if (table->index[slot] == ENTRY_NONE)
 			return slot;
 		entry = table_entry(table, table->index[slot]);
-		if (entry->hash == hash && keys_equal(entry->key, key, table->spec.key_bytes))
+		if (entry->hash == hash && table_keys_equal(table, entry->key, key))
 			return slot;
 	}
 }

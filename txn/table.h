@@ -59,6 +59,17 @@ static inline uint8_t *entry_value(const struct table *table, struct entry *entr
 	return entry->key + table->spec.key_bytes;
 }
 
+/* Keys are whole words. */
+static inline bool table_keys_equal(const struct table *table, const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	for (uint32_t i = 0; i < table->spec.key_bytes / 8; i++)
+		if (x[i] != y[i])
+			return false;
+	return true;
+}
+
 uint32_t table_hash(const struct table *table, const void *key);
 void table_prefetch(const struct table *table, uint32_t hash);
 

@@ -71,6 +71,16 @@ struct endpoint {
 	uint8_t zero;
 };
 
+/* Put together in a register: the key is soon read as one word, which must not wait for parts. */
+static inline struct endpoint endpoint_make(uint32_t address, uint16_t port, uint8_t proto)
+{
+	uint64_t word = (uint64_t)proto << 48 | (uint64_t)port << 32 | address;
+	struct endpoint endpoint;
+
+	memcpy(&endpoint, &word, sizeof(endpoint));
+	return endpoint;
+}
+
 struct fragment_key {
 	uint32_t source, destination;
 	uint16_t id;
@@ -227,7 +237,10 @@ static void nat_close(void *self)
 
 static uint16_t home_of_inside(const struct nat *nat, const struct endpoint *inside)
 {
-	return (uint16_t)((digest_of(inside, sizeof(*inside), 0) & 0xffffffff) * nat->homes >> 32);
+	uint64_t word;
+
+	memcpy(&word, inside, sizeof(word));
+	return (uint16_t)((digest_mix(word) & 0xffffffff) * nat->homes >> 32);
 }
 
 /* The home whose slice has this port; a port of no slice has no binding, whatever its home. */
@@ -321,9 +334,8 @@ static void pre_ipv4(const struct nat *nat, struct vnf_packet *packet, struct na
 		return;
 	}
 	work->kind = (uint8_t)kind;
-	work->from.address = kind == WORK_OUTBOUND ? source : destination;
-	work->from.port = load_be16(port_at(packet, work, kind == WORK_OUTBOUND));
-	work->from.proto = proto;
+	work->from = endpoint_make(kind == WORK_OUTBOUND ? source : destination,
+		load_be16(port_at(packet, work, kind == WORK_OUTBOUND)), proto);
 	packet->shared = work->headers.fragment; /* it leaves a note for its later fragments */
 	packet->home = kind == WORK_OUTBOUND ? home_of_inside(nat, &work->from)
 					     : home_of_outside(nat, &work->from);
@@ -424,24 +436,26 @@ static void nat_access(const void *self, struct vnf_packet *packet, struct txn *
 		note_fragment(work, txn);
 }
 
-/* The transport checksum that covers the addresses; NULL where there is none. */
+/* The transport checksum; NULL where there is none. */
 static uint8_t *l4_checksum(const struct vnf_packet *packet, const struct packet_headers *headers)
 {
 	uint8_t *l4 = packet->current + headers->l4;
 
-	if (headers->l4 == 0)
-		return NULL;
-	if (headers->protocol == PROTOCOL_TCP)
+	switch (headers->protocol) {
+	case PROTOCOL_TCP:
 		return l4 + 16;
-	if (headers->protocol == PROTOCOL_UDP && load_be16(l4 + 6) != 0)
-		return l4 + 6;
-	return NULL;
+	case PROTOCOL_UDP:
+		return load_be16(l4 + 6) != 0 ? l4 + 6 : NULL;
+	default:
+		return l4 + 2;
+	}
 }
 
 static void nat_post(const void *self, struct vnf_packet *packet)
 {
 	struct nat_work *work = (struct nat_work *)packet->scratch;
-	uint8_t *ip = packet->current + work->headers.l3, *checksum, address[4], port[2];
+	uint8_t *ip = packet->current + work->headers.l3, *address, *port, *checksum;
+	uint32_t by_address, by_port;
 	bool source;
 
 	(void)self;
@@ -449,22 +463,22 @@ static void nat_post(const void *self, struct vnf_packet *packet)
 		return;
 	source = work->kind == WORK_OUTBOUND ||
 		 (work->kind == WORK_LATER_FRAGMENT && work->is_outbound);
-	checksum = l4_checksum(packet, &work->headers);
-	store_be32(address, work->to.address);
-	store_be16(port, work->to.port);
-	if (checksum != NULL)
-		packet_rewrite((uint8_t[4]){ip[source ? 12 : 16], ip[source ? 13 : 17],
-				       ip[source ? 14 : 18], ip[source ? 15 : 19]},
-			address, 4, checksum);
-	packet_rewrite(ip + (source ? 12 : 16), address, 4, ip + 10);
 	vnf_count(packet, source ? COUNT_OUTBOUND : COUNT_INBOUND);
+	address = ip + (source ? 12 : 16);
+	by_address = checksum_difference32(load_be32(address), work->to.address);
+	store_be32(address, work->to.address);
+	checksum_mend(ip + 10, by_address);
 	if (work->kind == WORK_LATER_FRAGMENT) {
 		vnf_count(packet, COUNT_FRAGMENTS);
 		return;
 	}
-	if (work->headers.protocol == PROTOCOL_ICMP)
-		checksum = packet->current + work->headers.l4 + 2;
-	packet_rewrite(port_at(packet, work, source), port, 2, checksum);
+	port = port_at(packet, work, source);
+	by_port = checksum_difference16(load_be16(port), work->to.port);
+	store_be16(port, work->to.port);
+	checksum = l4_checksum(packet, &work->headers);
+	if (checksum != NULL)
+		checksum_mend(checksum,
+			by_port + (work->headers.protocol == PROTOCOL_ICMP ? 0 : by_address));
 	/* RFC 768: a UDP checksum that comes out as zero is sent as all ones. */
 	if (checksum != NULL && work->headers.protocol == PROTOCOL_UDP && load_be16(checksum) == 0)
 		store_be16(checksum, 0xffff);

@@ -80,17 +80,11 @@ struct packet_headers packet_parse(const uint8_t *header, uint32_t header_bytes,
 	return headers;
 }
 
-void packet_rewrite(uint8_t *at, const uint8_t *with, uint32_t bytes_count, uint8_t *checksum)
+void checksum_mend(uint8_t *checksum, uint32_t difference)
 {
-	uint32_t sum;
+	uint32_t sum = (uint16_t)~load_be16(checksum) + difference;
 
-	if (checksum != NULL) {
-		sum = (uint16_t)~load_be16(checksum);
-		for (uint32_t i = 0; i < bytes_count; i += 2)
-			sum += (uint16_t)~load_be16(at + i) + (uint32_t)load_be16(with + i);
-		sum = (sum & 0xffff) + (sum >> 16);
-		sum = (sum & 0xffff) + (sum >> 16);
-		store_be16(checksum, (uint16_t)~sum);
-	}
-	memcpy(at, with, bytes_count);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	store_be16(checksum, (uint16_t)~sum);
 }

@@ -28,10 +28,19 @@ struct packet_headers {
 struct packet_headers packet_parse(const uint8_t *header, uint32_t header_bytes, uint32_t length);
 
 /*
- * Replaces bytes_count (even) bytes at `at` by `with`, and mends the Internet checksum at
- * `checksum`
- * (NULL: none) for it, as RFC 1624 equation 3. A wrong checksum stays as wrong as it was.
+ * Internet checksums are mended, not recomputed (RFC 1624 equation 3): a wrong one stays as wrong as
+ * it was. A difference is a sum of ones' complements of old words and of new words; differences add.
  */
-void packet_rewrite(uint8_t *at, const uint8_t *with, uint32_t bytes_count, uint8_t *checksum);
+static inline uint32_t checksum_difference16(uint16_t old, uint16_t new)
+{
+	return (uint16_t)~old + (uint32_t) new;
+}
+
+static inline uint32_t checksum_difference32(uint32_t old, uint32_t new)
+{
+	return (~old >> 16) + (~old & 0xffff) + (new >> 16) + (new & 0xffff);
+}
+
+void checksum_mend(uint8_t *checksum, uint32_t difference);
 
 #endif
