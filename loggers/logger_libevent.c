@@ -238,7 +238,7 @@ int logger_role_main(const struct role_options *options)
 		if (self.logger.disk && self.logger.attached)
 			idle_round(&idle, waits, 1, IDLE_NS);
 		else
-			usleep(IDLE_US); /* nobody waits for it: no spinning beside packet threads */
+			usleep(IDLE_US); /* no spinning beside packet threads */
 	}
 	_exit(0); /* writes are in the database's own log: its recovery finds them */
 }

@@ -28,8 +28,8 @@ struct packet_headers {
 struct packet_headers packet_parse(const uint8_t *header, uint32_t header_bytes, uint32_t length);
 
 /*
- * Internet checksums are mended, not recomputed (RFC 1624 equation 3): a wrong one stays as wrong as
- * it was. A difference is a sum of ones' complements of old words and of new words; differences add.
+ * Internet checksums are mended, not recomputed (RFC 1624 equation 3): a wrong one stays as wrong
+ * as it was. A difference is a sum of ones' complements of old words and of new words; they add.
  */
 static inline uint32_t checksum_difference16(uint16_t old, uint16_t new)
 {
