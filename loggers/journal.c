@@ -47,8 +47,10 @@ enum status journal_writer_open(struct journal_writer *writer, struct journal *j
 
 	if (owner_is_claimed(&control->owner) || owner_claim(&control->owner) != STATUS_OK)
 		return STATUS_EXISTS;
-	if (!atomic_swap_if(&control->head, &expected, (uint64_t)term << JOURNAL_TERM_SHIFT))
+	if (!atomic_swap_if(&control->head, &expected, (uint64_t)term << JOURNAL_TERM_SHIFT)) {
+		owner_release(&control->owner);
 		return (expected & JOURNAL_SEALED) != 0 ? STATUS_SEALED : STATUS_EXISTS;
+	}
 	*writer = (struct journal_writer){
 		.journal = journal,
 		.term = (uint64_t)term << JOURNAL_TERM_SHIFT,
@@ -57,8 +59,12 @@ enum status journal_writer_open(struct journal_writer *writer, struct journal *j
 	return STATUS_OK;
 }
 
-/* The lowest cursor of the gating readers, or position where there are none. */
-static uint64_t lowest_cursor(const struct journal_control *control, uint64_t position)
+/*
+ * The lowest cursor of the gating readers, or position where there are none. One below floor is of
+ * a reader that attached too late: what it asks for is gone, and it will see that (or it died).
+ */
+static uint64_t lowest_cursor(const struct journal_control *control, uint64_t floor,
+	uint64_t position)
 {
 	uint64_t gating = atomic_read_seq_cst(&control->attached) &
 			  ~atomic_read_seq_cst(&control->detached);
@@ -68,7 +74,8 @@ static uint64_t lowest_cursor(const struct journal_control *control, uint64_t po
 		const struct journal_slot *slot = &control->slots[__builtin_ctzll(gating)];
 		uint64_t cursor = atomic_read_acquire(&slot->cursor);
 
-		if (atomic_read_relaxed(&slot->gate) != GATE_NONE && cursor < lowest)
+		if (atomic_read_relaxed(&slot->gate) != GATE_NONE && cursor >= floor &&
+			cursor < lowest)
 			lowest = cursor;
 	}
 	return lowest;
@@ -91,7 +98,7 @@ static uint64_t block_boundary(const struct journal *journal, uint64_t at, uint6
 /*
  * Moves tail up so that lines below `needed` become writable, as far as readers let it. The tail is
  * stored first and readers are looked at after it; an attaching reader stores its cursor first and
- * looks at the tail after it: one of the two sees the other.
+ * looks at the tail after it: one of the two sees the other. Lines once given up stay so.
  */
 static bool make_room(struct journal_writer *writer, uint64_t needed)
 {
@@ -107,7 +114,7 @@ static bool make_room(struct journal_writer *writer, uint64_t needed)
 		tail = writer->position;
 	tail = block_boundary(writer->journal, control->tail, tail);
 	atomic_write_seq_cst(&control->tail, tail);
-	lowest = lowest_cursor(control, writer->position);
+	lowest = lowest_cursor(control, writer->limit - lines, writer->position);
 	if (lowest < tail) {
 		tail = lowest;
 		atomic_write_seq_cst(&control->tail, tail);
@@ -369,10 +376,12 @@ enum status journal_peek(struct journal_reader *reader, const void **payload, ui
 bool journal_payload_sound(const struct journal_reader *reader)
 {
 	const struct journal_block *block = block_at(reader->journal, reader->position);
+	/* Once: a writer may be lapping a reader that does not gate. */
+	uint32_t bytes = atomic_read_relaxed(&block->bytes);
 
 	return !reader->journal->control->checked ||
-	       (block->bytes <= (uint64_t)reader->block_lines * LINE_BYTES &&
-		       crc32c(0, block + 1, block->bytes) == block->payload_crc);
+	       (bytes <= (reader->block_lines - 1) * LINE_BYTES &&
+		       crc32c(0, block + 1, bytes) == block->payload_crc);
 }
 
 void journal_advance(struct journal_reader *reader)

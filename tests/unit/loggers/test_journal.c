@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The journal's protocol, and what is left when writers and readers die at every ordered store. */
+/* The journal's protocol, step by step in one process. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,18 +15,6 @@
 #include "loggers/journal.h"
 
 #define RING_BYTES 16384u
-#define BLOCKS 60u
-
-/* Counts down in a child; at 0 it dies. */
-static int steps_left = -1;
-
-void atomics_step(const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	if (steps_left > 0 && --steps_left == 0)
-		raise(SIGKILL);
-}
 
 static struct journal make_journal(void)
 {
@@ -238,159 +224,6 @@ static void test_corrupt_payload(void **state)
 	assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_OK);
 }
 
-/* A child that publishes and dies at its step-th ordered store; false if it came to its end. */
-static bool killed_writer(struct journal *journal, int step)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0) {
-		struct journal_writer writer;
-		uint32_t n = 0;
-
-		steps_left = step;
-		if (journal_writer_open(&writer, journal, 1) == STATUS_OK)
-			while (n < BLOCKS && publish(&writer, n) == STATUS_OK)
-				n++;
-		_exit(n == BLOCKS ? 0 : 2);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 2);
-	return WIFSIGNALED(status);
-}
-
-/* After a writer's death at any store: a whole prefix, then the sealed end, then nothing. */
-static void test_kill_writer_at_every_store(void **state)
-{
-	int step = 1;
-
-	(void)state;
-	for (;; step++) {
-		struct journal journal = make_journal();
-		struct journal_reader reader;
-		struct journal_writer again;
-		const void *payload;
-		uint32_t bytes, n;
-		bool killed = killed_writer(&journal, step);
-		enum status status;
-
-		assert_int_equal(journal_attach(&reader, &journal, GATE_NONE, 0, "late",
-					 JOURNAL_FROM_TAIL),
-			STATUS_OK);
-		(void)journal_seal(&journal);
-		assert_int_not_equal(journal_writer_open(&again, &journal, 2), STATUS_OK);
-		for (n = 0; (status = journal_peek(&reader, &payload, &bytes)) == STATUS_OK; n++)
-			journal_advance(&reader);
-		assert_int_equal(status, STATUS_SEALED);
-		if (owner_is_claimed(&journal.control->owner))
-			assert_true(owner_is_dead(&journal.control->owner));
-		assert_true(journal.control->published_batch <= BLOCKS);
-		journal_detach(&reader);
-		journal_give_back(&reader);
-		drop_journal(&journal);
-		if (!killed)
-			break;
-	}
-	printf("writer killed at each of %d ordered stores\n", step - 1);
-	assert_true(step > 100);
-}
-
-/* The same with a reader that gates from the start: every block, in order, to the sealed end. */
-static void test_kill_writer_under_a_reader(void **state)
-{
-	(void)state;
-	for (int step = 1; step < 60; step++) {
-		struct journal journal = make_journal();
-		struct journal_reader reader;
-		const void *payload;
-		uint32_t bytes, n = 0;
-		pid_t child;
-
-		assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reader", 0),
-			STATUS_OK);
-		child = fork();
-		if (child == 0) {
-			struct journal_writer writer;
-
-			if (journal_writer_open(&writer, &journal, 1) != STATUS_OK)
-				_exit(1);
-			steps_left = step;
-			for (uint32_t b = 0; b < 1000; b++)
-				while (publish(&writer, b) == STATUS_BLOCKED)
-					usleep(10);
-			_exit(0);
-		}
-		waitpid(child, NULL, 0);
-		(void)journal_seal(&journal);
-		while (journal_peek(&reader, &payload, &bytes) == STATUS_OK) {
-			assert_true(is_block(payload, bytes, n));
-			journal_advance(&reader);
-			n++;
-		}
-		assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_SEALED);
-		assert_true(journal.control->published_batch == n ||
-			    journal.control->published_batch + 1 == n);
-		journal_detach(&reader);
-		journal_give_back(&reader);
-		drop_journal(&journal);
-	}
-}
-
-/* A reader killed at every store of attaching, reading and detaching. */
-static void test_kill_reader_at_every_store(void **state)
-{
-	static const enum journal_gate gates[] = {GATE_NONE, GATE_OPTIONAL, GATE_REPLICA,
-		GATE_REQUIRED};
-
-	(void)state;
-	for (size_t g = 0; g < sizeof(gates) / sizeof(gates[0]); g++) {
-		for (int step = 1; step < 40; step++) {
-			struct journal journal = make_journal();
-			struct journal_writer writer;
-			struct journal_reader fresh;
-			pid_t child;
-
-			assert_int_equal(journal_writer_open(&writer, &journal, 1), STATUS_OK);
-			for (uint32_t n = 0; n < 10; n++)
-				assert_int_equal(publish(&writer, n), STATUS_OK);
-			child = fork();
-			if (child == 0) {
-				struct journal_reader reader;
-				const void *payload;
-				uint32_t bytes;
-
-				steps_left = step;
-				if (journal_attach(&reader, &journal, gates[g], 1, "victim", 0) ==
-					STATUS_OK) {
-					while (journal_peek(&reader, &payload, &bytes) == STATUS_OK)
-						journal_advance(&reader);
-					journal_detach(&reader);
-					journal_give_back(&reader);
-				}
-				_exit(0);
-			}
-			waitpid(child, NULL, 0);
-			/* The writer goes on past a dead optional reader, never past a required. */
-			while (publish_all(&writer, 10) == 0 &&
-				journal_detach_blockers(&writer, false) > 0)
-				;
-			if (journal.control->attached != 0 && gates[g] == GATE_REQUIRED)
-				assert_int_equal(publish_all(&writer, 10) == 10000, false);
-			for (uint32_t slot = 0; slot < JOURNAL_READERS_MAX; slot++)
-				if (owner_is_dead(&journal.control->slots[slot].owner))
-					journal_release_slot(&journal, slot);
-			assert_int_equal(publish_all(&writer, 10), 10000);
-			assert_int_equal(journal_attach(&fresh, &journal, gates[g], 1, "fresh",
-						 JOURNAL_FROM_TAIL),
-				STATUS_OK);
-			journal_detach(&fresh);
-			journal_give_back(&fresh);
-			owner_release(&journal.control->owner);
-			drop_journal(&journal);
-		}
-	}
-}
-
 /* A reader that does not gate never takes overwritten bytes for a block, while a writer runs. */
 static void test_lapped_reader_never_sees_wrong_bytes(void **state)
 {
@@ -459,9 +292,6 @@ int main(void)
 		cmocka_unit_test(test_last_replica_stays),
 		cmocka_unit_test(test_attach_checks),
 		cmocka_unit_test(test_corrupt_payload),
-		cmocka_unit_test(test_kill_writer_at_every_store),
-		cmocka_unit_test(test_kill_writer_under_a_reader),
-		cmocka_unit_test(test_kill_reader_at_every_store),
 		cmocka_unit_test(test_lapped_reader_never_sees_wrong_bytes),
 	};
 
