@@ -64,45 +64,89 @@ size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, siz
 	return (size_t)(out - start);
 }
 
-static enum status apply_insert(uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes,
-	uint16_t offset, const uint8_t *bytes, uint16_t length)
+struct operation {
+	enum delta_operation kind;
+	uint16_t offset, length;
+	const uint8_t *bytes;
+};
+
+/* The operation at *at, which moves on. Errors: CORRUPT (it reaches outside the delta). */
+static enum status operation_next(struct operation *operation, const uint8_t **at,
+	const uint8_t *end)
 {
-	if (offset > *frame_bytes)
+	uint16_t head[2];
+	size_t body;
+
+	if ((size_t)(end - *at) < sizeof(head))
 		return STATUS_CORRUPT;
-	if (*frame_bytes + length > capacity_bytes)
-		return STATUS_TOO_BIG;
-	memmove(frame + offset + length, frame + offset, *frame_bytes - offset);
-	memcpy(frame + offset, bytes, length);
-	*frame_bytes += length;
+	memcpy(head, *at, sizeof(head));
+	operation->kind = head[1] >> 14;
+	operation->offset = head[0];
+	operation->length = head[1] & DELTA_LENGTH_MAX;
+	operation->bytes = *at + sizeof(head);
+	body = operation->kind == DELTA_EDIT || operation->kind == DELTA_INSERT ? operation->length
+										: 0;
+	if ((size_t)(end - operation->bytes) < body)
+		return STATUS_CORRUPT;
+	*at = operation->bytes + body;
 	return STATUS_OK;
 }
 
-static enum status apply_one(uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes,
-	enum delta_operation operation, uint16_t offset, const uint8_t *bytes, uint16_t length)
+/* The frame's length after the operation. Errors: CORRUPT (it reaches outside the frame). */
+static enum status operation_length(const struct operation *operation, size_t *frame_bytes)
 {
-	switch (operation) {
-	case DELTA_EDIT:
-		if ((size_t)offset + length > *frame_bytes)
-			return STATUS_CORRUPT;
-		memcpy(frame + offset, bytes, length);
-		return STATUS_OK;
-	case DELTA_INSERT:
-		return apply_insert(frame, frame_bytes, capacity_bytes, offset, bytes, length);
-	case DELTA_REMOVE:
-		if ((size_t)offset + length > *frame_bytes)
-			return STATUS_CORRUPT;
-		memmove(frame + offset, frame + offset + length, *frame_bytes - offset - length);
-		*frame_bytes -= length;
-		return STATUS_OK;
-	case DELTA_RESIZE:
-		if (offset > capacity_bytes)
-			return STATUS_TOO_BIG;
-		if (offset > *frame_bytes)
-			memset(frame + *frame_bytes, 0, offset - *frame_bytes);
-		*frame_bytes = offset;
+	size_t reach = operation->offset;
+
+	if (operation->kind == DELTA_RESIZE) {
+		*frame_bytes = operation->offset;
 		return STATUS_OK;
 	}
-	return STATUS_CORRUPT;
+	if (operation->kind != DELTA_INSERT)
+		reach += operation->length;
+	if (reach > *frame_bytes)
+		return STATUS_CORRUPT;
+	if (operation->kind == DELTA_INSERT)
+		*frame_bytes += operation->length;
+	else if (operation->kind == DELTA_REMOVE)
+		*frame_bytes -= operation->length;
+	return STATUS_OK;
+}
+
+enum status delta_check(size_t frame_bytes, const uint8_t *delta, size_t delta_bytes)
+{
+	const uint8_t *end = delta + delta_bytes;
+	struct operation operation;
+	enum status status = STATUS_OK;
+
+	while (status == STATUS_OK && delta < end) {
+		status = operation_next(&operation, &delta, end);
+		if (status == STATUS_OK)
+			status = operation_length(&operation, &frame_bytes);
+	}
+	return status;
+}
+
+static void apply_one(uint8_t *frame, const struct operation *operation, size_t before,
+	size_t after)
+{
+	uint8_t *at = frame + operation->offset;
+
+	switch (operation->kind) {
+	case DELTA_EDIT:
+		memcpy(at, operation->bytes, operation->length);
+		break;
+	case DELTA_INSERT:
+		memmove(at + operation->length, at, before - operation->offset);
+		memcpy(at, operation->bytes, operation->length);
+		break;
+	case DELTA_REMOVE:
+		memmove(at, at + operation->length, after - operation->offset);
+		break;
+	case DELTA_RESIZE:
+		if (after > before)
+			memset(frame + before, 0, after - before);
+		break;
+	}
 }
 
 enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_bytes,
@@ -111,25 +155,16 @@ enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_byt
 	const uint8_t *end = delta + delta_bytes;
 
 	while (delta < end) {
-		uint16_t head[2];
-		enum delta_operation operation;
-		enum status status;
-		size_t body;
+		struct operation operation;
+		size_t after = *frame_bytes;
 
-		if ((size_t)(end - delta) < sizeof(head))
+		if (operation_next(&operation, &delta, end) != STATUS_OK ||
+			operation_length(&operation, &after) != STATUS_OK)
 			return STATUS_CORRUPT;
-		memcpy(head, delta, sizeof(head));
-		delta += sizeof(head);
-		operation = head[1] >> 14;
-		head[1] &= DELTA_LENGTH_MAX;
-		body = operation == DELTA_EDIT || operation == DELTA_INSERT ? head[1] : 0;
-		if ((size_t)(end - delta) < body)
-			return STATUS_CORRUPT;
-		status = apply_one(frame, frame_bytes, capacity_bytes, operation, head[0], delta,
-			head[1]);
-		if (status != STATUS_OK)
-			return status;
-		delta += body;
+		if (after > capacity_bytes)
+			return STATUS_TOO_BIG;
+		apply_one(frame, &operation, *frame_bytes, after);
+		*frame_bytes = after;
 	}
 	return STATUS_OK;
 }

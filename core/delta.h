@@ -34,6 +34,9 @@ size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation opera
  */
 size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t bytes_count);
 
+/* Whether a delta applies to a frame of frame_bytes, with room enough. Errors: CORRUPT. */
+MUST_CHECK enum status delta_check(size_t frame_bytes, const uint8_t *delta, size_t delta_bytes);
+
 /*
  * Applies a delta to a frame in place. Survives any delta. Errors: CORRUPT (an operation reaches
  * outside frame or delta; the frame's content is then undefined), TOO_BIG (over capacity_bytes).

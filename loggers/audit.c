@@ -8,6 +8,7 @@
 
 #define HASH_FIELD ",\"hash\":\""
 #define PREV_FIELD ",\"prev\":\""
+#define LINE_END "\"}\n"
 #define FIRST_PREV "0000000000000000000000000000000000000000000000000000000000000000"
 
 static enum status bad(struct audit_verdict *verdict, uint64_t line, const char *what)
@@ -29,7 +30,8 @@ static enum status check_line(struct audit_verdict *verdict, const char *line, s
 	if (bytes == 0 || line[bytes - 1] != '\n')
 		return bad(verdict, number, "the line is cut off");
 	if (hash_field == NULL || prev_field == NULL || prev_field > hash_field ||
-		strlen(hash_field) != strlen(HASH_FIELD) + 64 + 3)
+		strlen(hash_field) != strlen(HASH_FIELD) + 64 + strlen(LINE_END) ||
+		strcmp(hash_field + strlen(HASH_FIELD) + 64, LINE_END) != 0)
 		return bad(verdict, number, "not an audit line");
 	audit_hash(line, (size_t)(hash_field - line), hash);
 	if (strncmp(hash_field + strlen(HASH_FIELD), hash, 64) != 0)
@@ -101,13 +103,15 @@ static void plain(char *out, size_t bytes, const char *text)
 enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns, const char *actor,
 	const char *action, const char *object, uint64_t term, const char *detail)
 {
-	char line[AUDIT_LINE_BYTES], clean[256], when[32], hash[AUDIT_HASH_BYTES];
+	char line[AUDIT_LINE_BYTES], about[NAME_BYTES * 2], clean[256], when[32];
+	char hash[AUDIT_HASH_BYTES];
 	time_t seconds = (time_t)(wall_ns / 1000000000ull);
 	struct tm utc;
 	int bytes;
 
 	if (audit->file == NULL)
 		return STATUS_IO;
+	plain(about, sizeof(about), object);
 	plain(clean, sizeof(clean), detail);
 	gmtime_r(&seconds, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
@@ -117,9 +121,11 @@ enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns
 		"\"detail\":\"%s\"" PREV_FIELD "%s\"",
 		(unsigned long long)audit->sequence + 1, when,
 		(unsigned long long)(wall_ns % 1000000000ull / 1000), (unsigned long long)mono_ns,
-		actor, action, object, (unsigned long long)term, clean, audit->hash);
+		actor, action, about, (unsigned long long)term, clean, audit->hash);
+	if (bytes < 0 || (size_t)bytes >= sizeof(line))
+		return STATUS_TOO_BIG;
 	audit_hash(line, (size_t)bytes, hash);
-	if (fprintf(audit->file, "%s" HASH_FIELD "%s\"}\n", line, hash) < 0 ||
+	if (fprintf(audit->file, "%s" HASH_FIELD "%s" LINE_END, line, hash) < 0 ||
 		fflush(audit->file) != 0 || fdatasync(fileno(audit->file)) != 0)
 		return STATUS_IO;
 	audit->sequence++;

@@ -79,6 +79,18 @@ static enum status open_file(void **memory, size_t *bytes, const char *path, boo
 	return *memory == MAP_FAILED ? status_of_errno() : STATUS_OK;
 }
 
+static void unlink_through(const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+
+	if (length > 0) {
+		target[length] = 0;
+		unlink(target);
+	}
+	unlink(path);
+}
+
 /* In huge pages where they are and suffice, linked from the place; else an ordinary file. */
 static enum status create_ring(void **ring, const struct shm_place *place, const char *name,
 	size_t bytes)
@@ -114,8 +126,7 @@ enum status journal_shm_create(struct journal *journal, const struct shm_place *
 	if (status != STATUS_OK) {
 		munmap(ring, ring_bytes);
 		path_of(path, place->dir, name, ".ring");
-		if (status != STATUS_EXISTS)
-			journal_shm_unlink(place, name);
+		unlink_through(path);
 		return status;
 	}
 	*journal = (struct journal){control, ring, ring_bytes / LINE_BYTES};
@@ -158,18 +169,6 @@ void journal_shm_close(struct journal *journal)
 	munmap(journal->ring, journal->ring_lines * LINE_BYTES);
 	munmap(journal->control, sizeof(struct journal_control));
 	journal->control = NULL;
-}
-
-static void unlink_through(const char *path)
-{
-	char target[PATH_MAX];
-	ssize_t length = readlink(path, target, sizeof(target) - 1);
-
-	if (length > 0) {
-		target[length] = 0;
-		unlink(target);
-	}
-	unlink(path);
 }
 
 void journal_shm_unlink(const struct shm_place *place, const char *name)

@@ -77,43 +77,65 @@ static bool dir_is_foreign(const char *dir)
 	return !empty && !database;
 }
 
-static enum status open_families(struct store *store, const char *dir, char *error)
-{
-	char *problem = NULL, **names;
-	size_t count = 0;
-	const char *fallback[] = {"default"};
+struct families {
 	rocksdb_column_family_handle_t **handles;
-	const rocksdb_options_t **options;
+	size_t count;
+};
 
-	names = rocksdb_list_column_families(store->options, dir, &count, &problem);
+/* Opens what there is; the first family holds the facts, the others are a former run's. */
+static enum status open_families(struct store *store, const char *dir, struct families *families,
+	char *error)
+{
+	static const char *const fallback[] = {"default"};
+	const rocksdb_options_t **options;
+	char *problem = NULL, **names;
+	size_t listed = 0;
+
+	names = rocksdb_list_column_families(store->options, dir, &listed, &problem);
 	rocksdb_free(problem);
 	problem = NULL;
-	if (names == NULL || count == 0)
-		count = 0;
-	handles = calloc(count + 1, sizeof(*handles));
-	options = calloc(count + 1, sizeof(*options));
-	for (size_t i = 0; i <= count; i++)
+	families->count = names == NULL || listed == 0 ? 1 : listed;
+	families->handles = calloc(families->count, sizeof(families->handles[0]));
+	options = calloc(families->count, sizeof(*options));
+	BUG_ON(families->handles == NULL || options == NULL);
+	for (size_t i = 0; i < families->count; i++)
 		options[i] = store->options;
-	store->db = rocksdb_open_column_families(store->options, dir, count > 0 ? (int)count : 1,
-		count > 0 ? (const char *const *)names : fallback, options, handles, &problem);
+	store->db = rocksdb_open_column_families(store->options, dir, (int)families->count,
+		listed > 0 ? (const char *const *)names : fallback, options, families->handles,
+		&problem);
 	if (problem != NULL) {
 		snprintf(error, CONFIG_ERROR_LINE, "%.150s: the log cannot be opened: %.200s", dir,
 			problem);
 		rocksdb_free(problem);
+		families->count = 0;
 	} else {
-		store->facts = handles[0];
-		for (size_t i = 1; i < count; i++) {
-			rocksdb_drop_column_family(store->db, handles[i], &problem);
-			(void)failed(problem, "drop a former run's segment");
-			problem = NULL;
-			rocksdb_column_family_handle_destroy(handles[i]);
-		}
+		store->facts = families->handles[0];
 	}
 	if (names != NULL)
-		rocksdb_list_column_families_destroy(names, count);
-	free(handles);
+		rocksdb_list_column_families_destroy(names, listed);
 	free(options);
 	return store->db == NULL ? STATUS_IO : STATUS_OK;
+}
+
+/* Lets go of the families but the facts'; drops them, and the base's head, on request. */
+static enum status close_families(struct store *store, struct families *families, bool drop)
+{
+	enum status status = STATUS_OK;
+	char *problem = NULL;
+
+	for (size_t i = 1; i < families->count; i++) {
+		if (drop)
+			rocksdb_drop_column_family(store->db, families->handles[i], &problem);
+		if (failed(problem, "drop a former run's segment"))
+			status = STATUS_IO;
+		problem = NULL;
+		rocksdb_column_family_handle_destroy(families->handles[i]);
+	}
+	free(families->handles);
+	if (!drop)
+		return status;
+	rocksdb_delete_cf(store->db, store->write, store->facts, "base", 4, &problem);
+	return failed(problem, "drop a former run's base") ? STATUS_IO : status;
 }
 
 /* The chain's name in the store: another one's log is not to be dropped. */
@@ -156,8 +178,9 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	uint64_t segment_bytes, char *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
+	struct families families = {0};
 	char *problem = NULL;
-	enum status status;
+	enum status status, closed;
 
 	if (store == NULL)
 		return STATUS_NO_MEMORY;
@@ -171,9 +194,12 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	}
 	make_options(store);
 	store->segment_bytes = segment_bytes;
-	status = open_families(store, dir, error);
+	status = open_families(store, dir, &families, error);
 	if (status == STATUS_OK)
 		status = claim_for(store, dir, chain, error);
+	closed = close_families(store, &families, status == STATUS_OK);
+	if (status == STATUS_OK)
+		status = closed;
 	if (status == STATUS_OK) {
 		store->base =
 			rocksdb_create_column_family(store->db, store->options, "base", &problem);

@@ -160,29 +160,30 @@ static struct port_frame *next_frame(struct egress *egress, uint32_t number)
 	return &egress->frames[number][egress->frames_filled[number]];
 }
 
-/* Base frame + delta, straight into the port's memory. False: the outcome is corrupt. */
-static bool compose(struct egress *egress, const struct batch_record *record,
+/* Base frame + delta, straight into the port's memory; a counted drop where that has no room. */
+static void compose(struct egress *egress, const struct batch_record *record,
 	const struct outcome_record *outcome, const uint8_t *delta)
 {
 	struct port_frame *frame;
 	size_t length = record->length;
 
-	if (outcome->where >= egress->ports_count)
-		return false;
 	frame = next_frame(egress, outcome->where);
-	if (frame == NULL || length > frame->capacity_bytes) {
-		counter_add(&egress->counts->dropped_port, 1);
-		return true;
+	if (frame != NULL && length <= frame->capacity_bytes) {
+		memcpy(frame->data, batch_frame(record), length);
+		if (delta_apply(frame->data, &length, frame->capacity_bytes, delta,
+			    outcome->delta_bytes) != STATUS_OK)
+			frame = NULL;
+	} else {
+		frame = NULL;
 	}
-	memcpy(frame->data, batch_frame(record), length);
-	if (delta_apply(frame->data, &length, frame->capacity_bytes, delta, outcome->delta_bytes) !=
-		STATUS_OK)
-		return false;
+	if (frame == NULL) {
+		counter_add(&egress->counts->dropped_port, 1);
+		return;
+	}
 	frame->length = (uint32_t)length;
 	frame->wire_length = record->wire_length;
 	frame->clock_ns = record->clock_ns;
 	egress->frames_filled[outcome->where]++;
-	return true;
 }
 
 static void release_extra(struct egress *egress, const struct batch_view *batch,
@@ -214,20 +215,32 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 	}
 }
 
-static bool shapes_agree(const struct batch_view *batch, const struct outcome_view *outcome)
+/* Whether an outcome is one of this batch, whole: nothing of it is sent before that is known. */
+static bool outcome_fits(const struct egress *egress, const struct batch_view *batch,
+	const struct outcome_view *outcome)
 {
+	const uint8_t *delta = outcome->deltas;
+
 	if (outcome->header->count != batch->header->count ||
 		outcome->header->first_id != batch->header->first_id)
 		return false;
-	for (uint32_t i = 0; i < batch->header->count; i++)
-		if ((batch->records[i]->kind == RECORD_PACKET) !=
-			(outcome->records[i].verdict != VERDICT_NONE))
+	for (uint32_t i = 0; i < batch->header->count; i++) {
+		const struct outcome_record *record = &outcome->records[i];
+
+		if ((batch->records[i]->kind == RECORD_PACKET) != (record->verdict != VERDICT_NONE))
 			return false;
+		if (record->verdict == VERDICT_FORWARD &&
+			(record->where >= egress->ports_count ||
+				delta_check(batch->records[i]->length, delta,
+					record->delta_bytes) != STATUS_OK))
+			return false;
+		delta += record->delta_bytes;
+	}
 	return true;
 }
 
-/* Composes all outputs of a batch. False: a delta does not apply, which fails the run. */
-static bool release_batch(struct egress *egress, const struct batch_view *batch,
+/* Composes all outputs of a batch. */
+static void release_batch(struct egress *egress, const struct batch_view *batch,
 	const struct outcome_view *outcome)
 {
 	const uint8_t *delta = outcome->deltas;
@@ -239,8 +252,7 @@ static bool release_batch(struct egress *egress, const struct batch_view *batch,
 		const struct outcome_record *record = &outcome->records[i];
 
 		if (record->verdict == VERDICT_FORWARD) {
-			if (!compose(egress, batch->records[i], record, delta))
-				return false;
+			compose(egress, batch->records[i], record, delta);
 		} else if (record->verdict == VERDICT_DROP) {
 			dropped++;
 			egress->counts->drops[record->where >> 5][record->where & 31]++;
@@ -255,7 +267,6 @@ static bool release_batch(struct egress *egress, const struct batch_view *batch,
 	counter_add(&egress->counts->packets, batch->header->packets);
 	counter_add(&egress->counts->dropped_by_vnf, dropped);
 	counter_add(&egress->counts->outcome_bytes, outcome->header->bytes);
-	return true;
 }
 
 static void account_failovers(struct egress *egress, const struct egress_source *source,
@@ -339,7 +350,7 @@ static struct egress_source *find_outcome(struct egress *egress, const struct ba
 			!may_lead(egress, source) ||
 			source_peek(egress, source, outcome) != STATUS_OK)
 			continue;
-		if (shapes_agree(batch, outcome))
+		if (outcome_fits(egress, batch, outcome))
 			return source;
 		mark_bad(egress, source);
 	}
@@ -369,13 +380,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	source = find_outcome(egress, &batch, &outcome);
 	if (source == NULL)
 		return 0;
-	if (!release_batch(egress, &batch, &outcome)) {
-		mark_bad(egress, source);
-		page_fail(egress->page,
-			"replica %u published a delta that does not apply, batch %llu",
-			source->replica, (unsigned long long)batch.header->batch_no);
-		return 0;
-	}
+	release_batch(egress, &batch, &outcome);
 	egress_flush(egress);
 	digest_remember(egress, outcome.header);
 	source_advance(egress, source);

@@ -194,7 +194,8 @@ void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t len
 	} else {
 		judge->duplicated++;
 	}
-	judge_mark(judge, sequence);
+	if (judge->next - sequence <= GEN_WINDOW)
+		judge_mark(judge, sequence);
 }
 
 struct null_sink {

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a sink makes of sequence numbers: missing, duplicated, reordered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/batch.h"
+#include "sequencer/gen_judge.h"
+#include "sequencer/port.h"
+
+#define FRAMES 128
+
+/* Frames as the generator makes them: the judge finds their numbers itself. */
+static uint8_t frame[2048];
+static uint32_t frame_bytes, number_at;
+
+static int make_frame(void **state)
+{
+	static uint64_t memory[BATCH_BYTES_MAX / 8];
+	struct page_ingress counts = {0};
+	struct batch_writer writer;
+	struct batch_view view;
+	struct port port = {0};
+	char error[CONFIG_ERROR_BYTES];
+
+	(void)state;
+	if (port_gen_open(&port, "flows=1,size=100,count=2", error) != STATUS_OK)
+		return 1;
+	batch_begin(&writer, memory, 0, 0, 1);
+	if (port.ops->receive(&port, &writer, &counts) == STATUS_IO)
+		return 1;
+	if (batch_open(&view, memory, batch_end(&writer)) != STATUS_OK || view.header->count < 2)
+		return 1;
+	frame_bytes = view.records[0]->length;
+	memcpy(frame, batch_frame(view.records[0]), frame_bytes);
+	/* The number lies where two frames of a flow differ last. */
+	for (uint32_t i = 0; i < frame_bytes; i++)
+		if (frame[i] != batch_frame(view.records[1])[i])
+			number_at = i - 7;
+	port.ops->close(&port);
+	return 0;
+}
+
+static void judge_number(struct gen_judge *judge, uint64_t number)
+{
+	for (uint32_t i = 0; i < 8; i++)
+		frame[number_at + i] = (uint8_t)(number >> (56 - 8 * i));
+	gen_judge_frame(judge, frame, frame_bytes);
+}
+
+static void test_rows(void **state)
+{
+	static const struct {
+		uint64_t numbers[8];
+		uint32_t count, missing, duplicated, reordered;
+	} rows[] = {
+		{{0, 1, 2, 3}, 4, 0, 0, 0},
+		{{0, 2, 3}, 3, 1, 0, 0},
+		{{0, 2, 1, 3}, 4, 0, 0, 1},
+		{{0, 2, 1, 1}, 4, 0, 1, 1},
+		{{0, 0}, 2, 0, 1, 0},
+		{{5}, 1, 5, 0, 0},
+		{{5, 0, 4, 5}, 4, 3, 1, 2},
+		{{3, 2, 1, 0}, 4, 0, 0, 3},
+		{{0, 100000}, 2, 99999, 0, 0},
+		{{0, 100000, 100000}, 3, 99999, 1, 0},
+		{{0, 100000, 99999, 99999}, 4, 99998, 1, 1},
+	};
+	static struct gen_judge judge;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(&judge, 0, sizeof(judge));
+		for (uint32_t n = 0; n < rows[i].count; n++)
+			judge_number(&judge, rows[i].numbers[n]);
+		assert_int_equal(judge.seen, rows[i].count);
+		assert_int_equal(judge.missing, rows[i].missing);
+		assert_int_equal(judge.duplicated, rows[i].duplicated);
+		assert_int_equal(judge.reordered, rows[i].reordered);
+	}
+}
+
+/* Several windows long, with a loss, a repetition and a late one in each. */
+static void test_long_runs(void **state)
+{
+	static struct gen_judge judge;
+	uint32_t rounds = 0;
+
+	(void)state;
+	for (uint64_t n = 0; n < GEN_WINDOW * 5ull; n++) {
+		uint64_t place = n % 10000;
+
+		if (place == 100 || place == 200)
+			continue;
+		judge_number(&judge, n);
+		if (place == 9000) {
+			judge_number(&judge, n - 8800); /* 200 comes late */
+			judge_number(&judge, n - 8800); /* and again */
+			judge_number(&judge, n);
+			rounds++;
+		}
+	}
+	assert_int_equal(judge.reordered, rounds);
+	assert_int_equal(judge.duplicated, rounds * 2);
+	assert_int_equal(judge.missing, rounds + 2); /* the last round is not over */
+}
+
+/* A repetition from beyond the window is no mark for a number of the window. */
+static void test_old_repetition(void **state)
+{
+	static struct gen_judge judge;
+
+	(void)state;
+	for (uint64_t n = 0; n < GEN_WINDOW + 1000ull; n++)
+		if (n != GEN_WINDOW + 7)
+			judge_number(&judge, n);
+	assert_int_equal(judge.missing, 1);
+	judge_number(&judge, 7);
+	assert_int_equal(judge.duplicated, 1);
+	judge_number(&judge, GEN_WINDOW + 7);
+	assert_int_equal(judge.reordered, 1);
+	assert_int_equal(judge.missing, 0);
+	assert_int_equal(judge.duplicated, 1);
+}
+
+static void test_other_frames(void **state)
+{
+	static struct gen_judge judge;
+	uint8_t other[64] = {0};
+
+	(void)state;
+	for (uint32_t bytes = 0; bytes < sizeof(other); bytes++)
+		gen_judge_frame(&judge, other, bytes);
+	for (uint32_t bytes = 0; bytes < number_at + 8; bytes++)
+		gen_judge_frame(&judge, frame, bytes);
+	assert_int_equal(judge.seen, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_long_runs),
+		cmocka_unit_test(test_old_repetition),
+		cmocka_unit_test(test_other_frames),
+	};
+
+	return cmocka_run_group_tests(tests, make_frame, NULL);
+}

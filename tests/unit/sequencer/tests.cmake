@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: BSD-3-Clause
+unit_test(sequencer gen_judge sequencer)
+unit_test(sequencer egress sequencer)
