@@ -68,14 +68,7 @@ static void account_cpu(struct supervisor *self, const struct child *child,
 	char name[NAME_BYTES];
 	uint32_t i = 0;
 
-	if (child->role == ROLE_REPLICA)
-		snprintf(name, sizeof(name), "%.32s/%u", self->config->stages[child->stage].name,
-			child->number);
-	else if (child->role == ROLE_LOGGER)
-		snprintf(name, sizeof(name), "logger/%s", logger_names[child->number]);
-	else
-		snprintf(name, sizeof(name), "%s",
-			child->role == ROLE_SEQUENCER ? "sequencer" : "manager");
+	role_name(name, self->config, child->role, child->stage, child->number);
 	while (i < self->report.roles_count && strcmp(self->report.roles[i].name, name) != 0)
 		i++;
 	if (i == REPORT_ROLES_MAX)

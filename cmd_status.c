@@ -48,7 +48,7 @@ static int open_running(const struct options *options, struct role *role)
 	fclose(file);
 	config_path[strcspn(config_path, "\n")] = 0;
 	found.config_path = config_path;
-	if (role_open(role, &found, error) != STATUS_OK) {
+	if (role_open(role, ROLE_CLI, &found, error) != STATUS_OK) {
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}

@@ -27,6 +27,10 @@ uint8_t *batch_add(struct batch_writer *writer, enum record_kind kind, uint32_t 
 	struct batch_record *added = (struct batch_record *)writer->end;
 	uint32_t padded = ALIGN_UP(length, 8u);
 
+	/* What lies here was last read on other cores: it takes long to become ours. */
+	__builtin_prefetch(writer->end + PREFETCH_BYTES, 1);
+	__builtin_prefetch(writer->end + PREFETCH_BYTES + LINE_BYTES, 1);
+
 	BUG_ON(batch_is_full(writer) || length > FRAME_BYTES_MAX);
 	if (padded > length)
 		memset(writer->end + sizeof(*added) + padded - 8, 0, 8);

@@ -52,4 +52,16 @@ static inline uint64_t load_be64(const void *p)
 
 #define ALIGN_UP(v, to) (((v) + (to)-1) / (to) * (to))
 
+/* A frame's bytes: the first 64, often all, by a copy of fixed size, which needs no call. */
+static inline void copy_frame(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+	if (bytes < 64) {
+		memcpy(to, from, bytes);
+		return;
+	}
+	memcpy(to, from, 64);
+	if (bytes > 64)
+		memcpy(to + 64, from + 64, bytes - 64);
+}
+
 #endif

@@ -35,6 +35,31 @@ static uint64_t differing(const uint8_t *before, const uint8_t *after, size_t by
 	return mask;
 }
 
+/* The mask with gaps of up to 4 filled: as long as another operation's head, they cost nothing. */
+static uint64_t bridged(uint64_t mask)
+{
+	uint64_t wide = mask | mask << 1;
+
+	_Static_assert(DELTA_OPERATION_BYTES == 4, "gaps");
+	wide |= wide << 2;
+	wide |= mask << 4;
+	return mask | (wide & wide >> 1 & wide >> 2 & wide >> 3 & wide >> 4);
+}
+
+/* Copies whole vectors: up to DELTA_SLACK_BYTES beyond either end are touched, to no effect. */
+static uint8_t *put_edit(uint8_t *out, uint16_t offset, const uint8_t *bytes, uint16_t length)
+{
+	uint32_t head = (uint32_t)length << 16 | offset;
+
+	_Static_assert(DELTA_EDIT == 0, "head");
+	memcpy(out, &head, sizeof(head));
+	out += sizeof(head);
+	for (uint32_t at = 0; at < length; at += 16)
+		_mm_storeu_si128((__m128i *)(out + at),
+			_mm_loadu_si128((const __m128i *)(bytes + at)));
+	return out + length;
+}
+
 size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t bytes_count)
 {
 	uint8_t *start = out;
@@ -43,22 +68,15 @@ size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, siz
 		size_t window = bytes_count - base < 64 ? bytes_count - base : 64;
 		uint64_t mask = differing(before + base, after + base, window);
 
-		while (mask != 0) {
-			unsigned int first = (unsigned int)__builtin_ctzll(mask), last = first;
+		for (mask = bridged(mask); mask != 0;) {
+			unsigned int first = (unsigned int)__builtin_ctzll(mask);
+			uint64_t after_run = ~(mask >> first);
+			unsigned int run =
+				after_run == 0 ? 64 : (unsigned int)__builtin_ctzll(after_run);
 
-			/* A gap as long as another operation's head costs nothing to bridge. */
-			while (last < 63 && (mask >> (last + 1)) != 0) {
-				unsigned int gap =
-					(unsigned int)__builtin_ctzll(mask >> (last + 1));
-
-				if (gap > DELTA_OPERATION_BYTES)
-					break;
-				last += gap + 1;
-			}
-			out += delta_put(out, DELTA_OPERATION_BYTES + 64, DELTA_EDIT,
-				(uint16_t)(base + first), after + base + first,
-				(uint16_t)(last - first + 1));
-			mask = last == 63 ? 0 : mask & (~0ull << (last + 1));
+			out = put_edit(out, (uint16_t)(base + first), after + base + first,
+				(uint16_t)run);
+			mask = first + run == 64 ? 0 : mask >> (first + run) << (first + run);
 		}
 	}
 	return (size_t)(out - start);

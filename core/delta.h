@@ -28,9 +28,12 @@ enum delta_operation {
 size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation operation,
 	uint16_t offset, const uint8_t *bytes, uint16_t length);
 
+#define DELTA_SLACK_BYTES 15
+
 /*
  * Appends the EDITs that turn before into after, both bytes_count long (at most HEADER_VIEW_BYTES).
- * Returns bytes written; at most bytes_count + 4 per 8 bytes, which the caller has room for.
+ * Returns bytes written; at most bytes_count + 4 per 8 bytes. The caller has room for these at out,
+ * and at out and after for DELTA_SLACK_BYTES more.
  */
 size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t bytes_count);
 

@@ -27,4 +27,17 @@ static inline uint64_t digest_mix(uint64_t v)
 	return v ^ (v >> 33);
 }
 
+/* As digest_of, of whole words; bytes are a multiple of 8. Short ones are mixed in place. */
+static inline uint64_t digest_of_words(const void *bytes, size_t bytes_count, uint64_t seed)
+{
+	const uint64_t *words = bytes;
+	uint64_t digest = seed;
+
+	if (bytes_count > 16)
+		return digest_of(bytes, bytes_count, seed);
+	for (size_t i = 0; i < bytes_count / 8; i++)
+		digest = digest_mix(digest_mix(digest) ^ words[i]);
+	return digest;
+}
+
 #endif

@@ -6,7 +6,7 @@
 # shellcheck disable=SC2086 # package lists are split into words
 set -eu
 
-build="gcc libc6-dev make ninja-build cmake pkg-config libdpdk-dev librocksdb-dev libevent-dev
+build="gcc libc6-dev make ninja-build cmake pkg-config libdpdk-dev libisal-dev librocksdb-dev libevent-dev
 	libssl-dev libyaml-dev libjansson-dev libxxhash-dev libpcap-dev zlib1g-dev"
 test="git libcmocka-dev clang-format-14 tshark tcpdump iproute2 python3"
 

@@ -23,8 +23,6 @@
 #define IDLE_US 2000
 #define SEGMENT_BYTES_MIN (1u << 20)
 
-const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
-
 struct logger_process {
 	struct role role;
 	struct logger logger;
@@ -214,7 +212,7 @@ int logger_role_main(const struct role_options *options)
 	struct idle idle = {0};
 	enum status status;
 
-	if (role_open(&self.role, options, error) != STATUS_OK) {
+	if (role_open(&self.role, ROLE_LOGGER, options, error) != STATUS_OK) {
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}

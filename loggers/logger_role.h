@@ -8,8 +8,6 @@
 
 #include "loggers/role.h"
 
-extern const char *const logger_names[LOGGERS_COUNT];
-
 /* Returns the process's exit status. */
 int logger_role_main(const struct role_options *options);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "core/digest.h"
@@ -70,8 +71,23 @@ void role_place(struct shm_place *place, const char *run_dir, enum hugepages hug
 			(unsigned long long)tag);
 }
 
-enum status role_open(struct role *role, const struct role_options *options, char *error)
+const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
+
+void role_name(char name[NAME_BYTES], const struct config *config, enum role_kind kind,
+	uint32_t stage, uint32_t number)
 {
+	if (kind == ROLE_REPLICA)
+		snprintf(name, NAME_BYTES, "%.32s/%u", config->stages[stage].name, number);
+	else if (kind == ROLE_LOGGER)
+		snprintf(name, NAME_BYTES, "logger/%s", logger_names[number]);
+	else
+		snprintf(name, NAME_BYTES, "%s", kind == ROLE_SEQUENCER ? "sequencer" : "manager");
+}
+
+enum status role_open(struct role *role, enum role_kind kind, const struct role_options *options,
+	char *error)
+{
+	char name[NAME_BYTES];
 	void *page;
 	enum status status;
 
@@ -80,6 +96,10 @@ enum status role_open(struct role *role, const struct role_options *options, cha
 	if (status != STATUS_OK)
 		return status;
 	role_place(&role->place, options->run_dir, role->config->hugepages);
+	if (kind != ROLE_CLI) {
+		role_name(name, role->config, kind, options->stage, options->number);
+		(void)prctl(PR_SET_NAME, name);
+	}
 	status = shm_page_open(&page, &role->place, PAGE_NAME, sizeof(*role->page));
 	role->page = page;
 	if (status == STATUS_OK && role->page->magic != PAGE_MAGIC)

@@ -33,9 +33,18 @@ MUST_CHECK enum status role_config(struct config **config, const struct role_opt
 /* Where a run directory's shared memory lies. */
 void role_place(struct shm_place *place, const char *run_dir, enum hugepages hugepages);
 
-/* For a role process: configuration and the page, which the supervisor made. */
-MUST_CHECK enum status role_open(struct role *role, const struct role_options *options,
-	char *error);
+extern const char *const logger_names[LOGGERS_COUNT];
+
+/* What people call a role process: "edge/0", "logger/packets", "sequencer". */
+void role_name(char name[NAME_BYTES], const struct config *config, enum role_kind kind,
+	uint32_t stage, uint32_t number);
+
+/*
+ * For a role process: configuration and the page, which the supervisor made. Names the process so
+ * that ps and top show its role.
+ */
+MUST_CHECK enum status role_open(struct role *role, enum role_kind kind,
+	const struct role_options *options, char *error);
 void role_close(struct role *role);
 
 /* The hello of a process. */

@@ -775,7 +775,8 @@ int manager_main(const struct role_options *options)
 	char error[CONFIG_ERROR_BYTES] = "the manager cannot start";
 
 	signal(SIGPIPE, SIG_IGN);
-	if (role_open(&self.role, options, error) != STATUS_OK || !start(&self, error)) {
+	if (role_open(&self.role, ROLE_MANAGER, options, error) != STATUS_OK ||
+		!start(&self, error)) {
 		if (self.role.page != NULL)
 			page_fail(self.role.page, "%.250s", error);
 		else

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/bytes.h"
 #include "core/delta.h"
 
 enum status egress_add_source(struct egress *egress, const struct journal_reader *reader,
@@ -169,7 +170,7 @@ static void compose(struct egress *egress, const struct batch_record *record,
 
 	frame = next_frame(egress, outcome->where);
 	if (frame != NULL && length <= frame->capacity_bytes) {
-		memcpy(frame->data, batch_frame(record), length);
+		copy_frame(frame->data, batch_frame(record), length);
 		if (delta_apply(frame->data, &length, frame->capacity_bytes, delta,
 			    outcome->delta_bytes) != STATUS_OK)
 			frame = NULL;
@@ -336,9 +337,21 @@ static bool may_lead(const struct egress *egress, const struct egress_source *so
 		       source->incarnation;
 }
 
+/* Opens the next batch, once: whoever waits for its outcome asks often. */
+static bool open_batch(struct egress *egress)
+{
+	const void *payload;
+	uint32_t bytes;
+
+	if (!egress->batch_is_open && journal_peek(&egress->base, &payload, &bytes) == STATUS_OK) {
+		BUG_ON(batch_open(&egress->batch, payload, bytes) != STATUS_OK);
+		egress->batch_is_open = true;
+	}
+	return egress->batch_is_open;
+}
+
 /* The first source that has the next batch's outcome, and may say it. */
-static struct egress_source *find_outcome(struct egress *egress, const struct batch_view *batch,
-	struct outcome_view *outcome)
+static struct egress_source *find_outcome(struct egress *egress, struct outcome_view *outcome)
 {
 	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
 		struct egress_source *source = &egress->sources[i];
@@ -350,7 +363,7 @@ static struct egress_source *find_outcome(struct egress *egress, const struct ba
 			!may_lead(egress, source) ||
 			source_peek(egress, source, outcome) != STATUS_OK)
 			continue;
-		if (outcome_fits(egress, batch, outcome))
+		if (outcome_fits(egress, &egress->batch, outcome))
 			return source;
 		mark_bad(egress, source);
 	}
@@ -359,14 +372,11 @@ static struct egress_source *find_outcome(struct egress *egress, const struct ba
 
 uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 {
-	struct batch_view batch;
+	const struct batch_header *batch;
 	struct outcome_view outcome;
 	struct egress_source *source;
-	const void *payload;
-	uint32_t bytes;
 
-	if (egress->ended || egress->counts->digest_mismatches > 0 ||
-		journal_peek(&egress->base, &payload, &bytes) != STATUS_OK) {
+	if (egress->ended || egress->counts->digest_mismatches > 0 || !open_batch(egress)) {
 		for (uint32_t i = 0; i < SOURCES_MAX; i++)
 			if (egress->sources[i].used)
 				source_catch_up(egress, &egress->sources[i]);
@@ -374,18 +384,19 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 		egress_flush(egress);
 		return 0;
 	}
-	BUG_ON(batch_open(&batch, payload, bytes) != STATUS_OK);
-	if (!may_release(egress, batch.header->batch_no))
+	batch = egress->batch.header;
+	if (!may_release(egress, batch->batch_no))
 		return 0;
-	source = find_outcome(egress, &batch, &outcome);
+	source = find_outcome(egress, &outcome);
 	if (source == NULL)
 		return 0;
-	release_batch(egress, &batch, &outcome);
+	release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);
 	digest_remember(egress, outcome.header);
 	source_advance(egress, source);
 	egress->next_batch++;
-	account_release(egress, batch.header, source, now_ns);
+	account_release(egress, batch, source, now_ns);
+	egress->batch_is_open = false;
 	journal_advance(&egress->base);
 	atomic_write_release(&egress->counts->batches, egress->next_batch);
 	if (egress->ended)

@@ -38,6 +38,8 @@ struct egress {
 	bool wait_disk;	   /* durability: disk */
 	uint64_t stall_ns; /* how long a port that does not wait may stay full */
 	struct egress_source sources[SOURCES_MAX];
+	struct batch_view batch; /* the next one to release, once it is open */
+	bool batch_is_open;
 	uint64_t next_batch;
 	uint64_t last_mark_ns; /* the last release, or the last time nothing was pending */
 	uint64_t digests[DIGESTS_REMEMBERED];

@@ -54,7 +54,7 @@ static void make_frame(const struct gen *gen, uint8_t *frame, uint32_t size, uin
 	uint16_t ip_length = (uint16_t)(size - 14), udp_length = (uint16_t)(size - 34);
 	uint64_t sum;
 
-	memcpy(frame, gen->template, size);
+	copy_frame(frame, gen->template, size);
 	store_be16(frame + 16, ip_length);
 	store_be32(frame + 26, address);
 	sum = 0x4500u + ip_length + 0x4011u + (address >> 16) + (address & 0xffff) +

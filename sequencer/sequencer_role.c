@@ -268,6 +268,7 @@ static enum status start(struct sequencer *self, char *error)
 	self->egress.counts->mismatch_batch = NO_BATCH;
 	if (pthread_create(&self->egress_thread, NULL, egress_main, self) != 0)
 		return STATUS_IO;
+	(void)pthread_setname_np(self->egress_thread, "egress");
 	while (!atomic_read_acquire(&self->base_attached))
 		usleep(100);
 	return control_start(&self->control, self->role.options.run_dir, &hello, on_message, self);
@@ -278,7 +279,7 @@ int sequencer_role_main(const struct role_options *options)
 	static struct sequencer self;
 	char error[CONFIG_ERROR_BYTES] = "cannot start";
 
-	if (role_open(&self.role, options, error) != STATUS_OK) {
+	if (role_open(&self.role, ROLE_SEQUENCER, options, error) != STATUS_OK) {
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}

@@ -174,9 +174,9 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 	*number = table_find(table, key);
 	if (*number == ENTRY_NONE) {
 		if (txn->engine->tracks)
-			txn->read_digest +=
-				digest_mix(digest_of(key, table->spec.key_bytes, table->number) ^
-					   READ_ABSENT_SALT);
+			txn->read_digest += digest_mix(
+				digest_of_words(key, table->spec.key_bytes, table->number) ^
+				READ_ABSENT_SALT);
 		return NULL;
 	}
 	entry = table_entry(table, *number);
@@ -187,8 +187,8 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 		return NULL;
 	}
 	if (txn->engine->tracks)
-		txn->read_digest += digest_mix(digest_of(entry_value(table, entry),
-			table->spec.value_bytes, entry->deadline_ns ^ table->number));
+		txn->read_digest += digest_of_words(entry_value(table, entry),
+			table->spec.value_bytes, entry->deadline_ns ^ table->number);
 	return entry;
 }
 
@@ -335,13 +335,6 @@ bool txn_aborted(const struct txn *txn)
 uint64_t txn_now_ns(const struct txn *txn)
 {
 	return txn->now_ns;
-}
-
-void txn_prefetch(const struct txn *txn, uint32_t table_number, const void *key)
-{
-	const struct table *table = table_of(txn, table_number);
-
-	table_prefetch(table, table_hash(table, key));
 }
 
 static void undo_one(struct engine *engine, const struct undo *undo)

@@ -53,21 +53,6 @@ void table_close(struct table *table)
 	*table = (struct table){0};
 }
 
-uint32_t table_hash(const struct table *table, const void *key)
-{
-	const uint64_t *words = key;
-	uint64_t hash = table->seed;
-
-	for (uint32_t i = 0; i < table->spec.key_bytes / 8; i++)
-		hash = digest_mix(hash ^ words[i]);
-	return (uint32_t)hash;
-}
-
-void table_prefetch(const struct table *table, uint32_t hash)
-{
-	__builtin_prefetch(&table->index[hash & table->mask]);
-}
-
 static uint32_t slot_of(const struct table *table, const void *key, uint32_t hash)
 {
 	uint32_t slot = hash & table->mask;

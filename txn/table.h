@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "core/digest.h"
 #include "core/limits.h"
 #include "core/status.h"
 #include "txn/txn.h"
@@ -70,8 +71,32 @@ static inline bool table_keys_equal(const struct table *table, const void *a, co
 	return true;
 }
 
-uint32_t table_hash(const struct table *table, const void *key);
-void table_prefetch(const struct table *table, uint32_t hash);
+static inline uint32_t table_hash(const struct table *table, const void *key)
+{
+	const uint64_t *words = key;
+	uint64_t hash = table->seed;
+
+	/* Fibonacci hashing (Knuth 6.4): the upper half of a product depends on every bit. */
+	for (uint32_t i = 0; i < table->spec.key_bytes / 8; i++) {
+		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 32;
+	}
+	return (uint32_t)hash;
+}
+
+/* Towards the caches, in two steps with other work between: where an entry is, then the entry. */
+static inline void table_prefetch_index(const struct table *table, uint32_t hash)
+{
+	__builtin_prefetch(&table->index[hash & table->mask]);
+}
+
+static inline void table_prefetch_entry(const struct table *table, uint32_t hash)
+{
+	uint32_t number = table->index[hash & table->mask];
+
+	if (number != ENTRY_NONE)
+		__builtin_prefetch(table_entry(table, number));
+}
 
 /* The entry number of a key, or ENTRY_NONE. */
 uint32_t table_find(const struct table *table, const void *key);

@@ -66,7 +66,4 @@ bool txn_aborted(const struct txn *txn);
 /* The packet clock. */
 uint64_t txn_now_ns(const struct txn *txn);
 
-/* Brings the entry of a key that an access step will want towards the caches. */
-void txn_prefetch(const struct txn *txn, uint32_t table, const void *key);
-
 #endif

@@ -339,6 +339,7 @@ static void pre_ipv4(const struct nat *nat, struct vnf_packet *packet, struct na
 	packet->shared = work->headers.fragment; /* it leaves a note for its later fragments */
 	packet->home = kind == WORK_OUTBOUND ? home_of_inside(nat, &work->from)
 					     : home_of_outside(nat, &work->from);
+	vnf_expect(packet, kind == WORK_OUTBOUND ? TABLE_OUT : TABLE_IN, &work->from);
 }
 
 static void nat_pre(const void *self, struct vnf_packet *packet)

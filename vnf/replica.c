@@ -37,7 +37,7 @@ enum status replica_open(struct replica *replica, uint64_t seed, uint64_t hash_s
 	replica->seed = seed;
 	replica->ports_count = ports_count;
 	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
-	replica->headers = calloc(BATCH_PACKETS_MAX, sizeof(*replica->headers));
+	replica->headers = calloc(BATCH_PACKETS_MAX + 1, sizeof(*replica->headers));
 	replica->extras.bytes = malloc(EXTRAS_BYTES_MAX);
 	replica->edit_bytes.bytes = malloc(EXTRAS_BYTES_MAX);
 	if (replica->packets == NULL || replica->headers == NULL || replica->extras.bytes == NULL ||
@@ -141,14 +141,7 @@ static void load_packet(struct replica *replica, const struct batch_view *batch,
 	packet->dropped = record->kind != RECORD_PACKET;
 	packet->record = (uint16_t)i;
 	replica->lengths[i] = length;
-	if (packet->header_bytes >= 64) {
-		memcpy(packet->current, packet->arrival, 64); /* a fixed size needs no call */
-		if (packet->header_bytes > 64)
-			memcpy(packet->current + 64, packet->arrival + 64,
-				packet->header_bytes - 64u);
-	} else {
-		memcpy(packet->current, packet->arrival, packet->header_bytes);
-	}
+	copy_frame(packet->current, packet->arrival, packet->header_bytes);
 }
 
 static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
@@ -163,9 +156,13 @@ static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from
 		packets[i].home = VNF_HOME_NONE;
 		packets[i].wants_access = false;
 		packets[i].shared = false;
+		packets[i].expects = false;
 		memset(packets[i].scratch, 0, sizeof(packets[i].scratch));
 		ops->pre(vnf->self, &packets[i]);
 	}
+	for (uint32_t i = from; i < to; i++)
+		if (!packets[i].dropped && packets[i].expects)
+			table_prefetch_entry(packets[i].expected_table, packets[i].expected_hash);
 	for (uint32_t i = from; i < to; i++) {
 		if (packets[i].dropped || !packets[i].wants_access)
 			continue;
@@ -269,6 +266,17 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 		.aborted = (uint16_t)replica->engine.batch_aborted,
 	};
 	return header->bytes;
+}
+
+void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
+{
+	const struct vnf_host *vnf = packet->host;
+
+	BUG_ON(table >= vnf->table_count);
+	packet->expected_table = &vnf->replica->engine.tables[vnf->table_base + table];
+	packet->expected_hash = table_hash(packet->expected_table, key);
+	packet->expects = true;
+	table_prefetch_index(packet->expected_table, packet->expected_hash);
 }
 
 void vnf_drop(struct vnf_packet *packet, uint8_t cause)

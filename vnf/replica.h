@@ -44,9 +44,9 @@ struct replica {
 	uint32_t vnfs_count;
 	uint64_t seed;
 	uint32_t ports_count;
-	struct vnf_packet *packets; /* BATCH_PACKETS_MAX */
-	uint8_t (*headers)[HEADER_VIEW_BYTES];
-	uint32_t lengths[BATCH_PACKETS_MAX]; /* after vnf_resize */
+	struct vnf_packet *packets;	       /* BATCH_PACKETS_MAX */
+	uint8_t (*headers)[HEADER_VIEW_BYTES]; /* BATCH_PACKETS_MAX, and slack */
+	uint32_t lengths[BATCH_PACKETS_MAX];   /* after vnf_resize */
 	uint8_t emits[BATCH_PACKETS_MAX];
 	struct replica_extras extras;
 	struct replica_extras edit_bytes;

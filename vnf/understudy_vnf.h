@@ -24,6 +24,7 @@
 #define VNF_SCRATCH_BYTES 96
 
 struct vnf_host; /* the runtime */
+struct table;
 
 /* One packet as one VNF sees it. Views are good until the step returns. */
 struct vnf_packet {
@@ -43,7 +44,10 @@ struct vnf_packet {
 	bool wants_access; /* set in pre; without it access is not called */
 	bool shared;	   /* set in pre: its access may touch other homes' flow state too */
 	uint8_t drop_cause;
-	uint16_t record; /* of the batch; the runtime's */
+	uint16_t record; /* of the batch; the runtime's, as what follows */
+	bool expects;
+	uint32_t expected_hash;
+	const struct table *expected_table;
 	struct vnf_host *host;
 	uint8_t scratch[VNF_SCRATCH_BYTES]
 		__attribute__((aligned(8))); /* zeroed before pre; yours until post ends */
@@ -88,6 +92,12 @@ struct vnf_ops {
 	void (*expire)(const void *self, uint32_t table, struct txn *txn, const void *key,
 		const void *value);
 };
+
+/*
+ * pre: access will ask for this key first, so that its entry may come to the caches meanwhile. A
+ * wrong or missing hint changes speed alone.
+ */
+void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key);
 
 /* Any step: the packet goes no further; cause is an index into drop_causes. */
 void vnf_drop(struct vnf_packet *packet, uint8_t cause);

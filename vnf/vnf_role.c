@@ -29,6 +29,8 @@ struct vnf_role {
 	struct page_stage *stage;
 	struct page_replica *self;
 	struct idle idle;
+	struct batch_view batch; /* the input's next one, once it is open */
+	bool batch_is_open;
 	uint64_t leader_incarnation; /* whose journal is mapped as leader; 0: none */
 	uint64_t next_batch;
 	uint64_t fold_batch;	/* the last fold published: all below it */
@@ -159,16 +161,20 @@ static enum status restore(struct vnf_role *self)
 	return STATUS_OK;
 }
 
-/* The input's next batch, those that the base values hold skipped. */
-static enum status input_peek(struct vnf_role *self, struct batch_view *batch)
+/* Opens the input's next batch, once; those that the base values hold are skipped. */
+static enum status open_batch(struct vnf_role *self)
 {
 	const void *payload;
 	uint32_t bytes;
 	enum status status;
 
+	if (self->batch_is_open)
+		return STATUS_OK;
 	while ((status = journal_peek(&self->input, &payload, &bytes)) == STATUS_OK) {
-		status = batch_open(batch, payload, bytes);
-		if (status != STATUS_OK || batch->header->batch_no >= self->next_batch)
+		status = batch_open(&self->batch, payload, bytes);
+		self->batch_is_open = status == STATUS_OK &&
+				      self->batch.header->batch_no >= self->next_batch;
+		if (status != STATUS_OK || self->batch_is_open)
 			return status;
 		journal_advance(&self->input);
 	}
@@ -383,16 +389,16 @@ static bool may_execute(struct vnf_role *self, uint64_t batch_no)
 /* One batch at most. Errors: EMPTY, BLOCKED, SEALED, DETACHED, ... */
 static enum status work(struct vnf_role *self)
 {
-	struct batch_view batch;
+	const struct batch_view *batch = &self->batch;
 	uint64_t batch_no, next_id;
 	bool at_end;
 	void *out;
 	uint32_t bytes;
-	enum status status = input_peek(self, &batch);
+	enum status status = open_batch(self);
 
 	if (status != STATUS_OK)
 		return status;
-	batch_no = batch.header->batch_no;
+	batch_no = batch->header->batch_no;
 	if (!may_execute(self, batch_no)) {
 		atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_LEADER);
 		return STATUS_EMPTY;
@@ -401,10 +407,10 @@ static enum status work(struct vnf_role *self)
 	if (status != STATUS_OK)
 		return status;
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
-	bytes = execute(self, &batch, out);
-	next_id = batch.header->first_id + batch.header->count;
-	at_end = batch.header->count > 0 &&
-		 batch.records[batch.header->count - 1]->kind == RECORD_END;
+	bytes = execute(self, batch, out);
+	next_id = batch->header->first_id + batch->header->count;
+	at_end = batch->header->count > 0 &&
+		 batch->records[batch->header->count - 1]->kind == RECORD_END;
 	if (!journal_reader_valid(&self->input))
 		return STATUS_DETACHED;
 	if (self->replica.diverged)
@@ -413,6 +419,7 @@ static enum status work(struct vnf_role *self)
 	status = publish(self, bytes);
 	if (status != STATUS_OK)
 		return status;
+	self->batch_is_open = false;
 	journal_advance(&self->input);
 	atomic_write_release(&self->self->next_batch, self->next_batch);
 	return self->role.config->protect ? fold_if_due(self, next_id, at_end) : STATUS_OK;
@@ -492,7 +499,7 @@ int vnf_role_main(const struct role_options *options)
 	char error[CONFIG_ERROR_BYTES] = "";
 	int result;
 
-	if (role_open(&self.role, options, error) != STATUS_OK) {
+	if (role_open(&self.role, ROLE_REPLICA, options, error) != STATUS_OK) {
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
