@@ -62,7 +62,7 @@ static void sleep_armed(struct idle *idle, uint64_t timeout_ns)
 void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count,
 	uint64_t timeout_ns)
 {
-	if (++idle->rounds < SPIN_ROUNDS) {
+	if (++idle->rounds < SPIN_ROUNDS && !idle->shares_core) {
 		__builtin_ia32_pause();
 		return;
 	}
@@ -74,6 +74,13 @@ void idle_round(struct idle *idle, struct journal *const *journals, uint32_t cou
 		arm(idle, journals, count);
 	else
 		sleep_armed(idle, timeout_ns);
+}
+
+void idle_blocked(struct idle *idle, uint64_t timeout_ns)
+{
+	if (idle->shares_core)
+		idle->rounds = SPIN_ROUNDS + YIELD_ROUNDS;
+	idle_round(idle, NULL, 0, timeout_ns);
 }
 
 void idle_wake(struct journal *journal)

@@ -35,11 +35,7 @@ static enum status status_of_errno(void)
 
 static void *map_file(int fd, size_t bytes, int protection)
 {
-	void *memory = mmap(NULL, bytes, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
-
-	if (memory != MAP_FAILED)
-		(void)mlock(memory, bytes); /* best effort: RLIMIT_MEMLOCK may be small */
-	return memory;
+	return mmap(NULL, bytes, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
 }
 
 static enum status create_file(void **memory, const char *path, size_t bytes)

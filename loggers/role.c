@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <mntent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ enum status role_open(struct role *role, enum role_kind kind, const struct role_
 	enum status status;
 
 	role->options = *options;
+	(void)sched_getaffinity(0, sizeof(role->cores), &role->cores);
 	status = role_config(&role->config, options, error);
 	if (status != STATUS_OK)
 		return status;
@@ -118,6 +120,38 @@ void role_close(struct role *role)
 {
 	munmap(role->page, sizeof(*role->page));
 	config_free(role->config);
+}
+
+uint32_t role_replica_thread(const struct config *config, uint32_t stage, uint32_t number)
+{
+	uint32_t thread = config_replicas(config, stage) - number;
+
+	for (uint32_t i = 0; i < stage; i++)
+		thread += config_replicas(config, i);
+	return thread;
+}
+
+uint32_t role_egress_thread(const struct config *config)
+{
+	uint32_t last = config->stages_count - 1;
+
+	return role_replica_thread(config, last, 0) + 1;
+}
+
+bool role_take_core(const struct role *role, uint32_t packet_thread)
+{
+	uint32_t cores = (uint32_t)CPU_COUNT(&role->cores), left;
+	cpu_set_t mine;
+
+	if (cores == 0)
+		return true;
+	left = packet_thread % cores;
+	CPU_ZERO(&mine);
+	for (int core = 0; core < CPU_SETSIZE; core++)
+		if (CPU_ISSET(core, &role->cores) && left-- == 0)
+			CPU_SET(core, &mine);
+	(void)pthread_setaffinity_np(pthread_self(), sizeof(mine), &mine);
+	return cores <= role_egress_thread(role->config);
 }
 
 struct message role_hello(const struct role *role, enum role_kind kind)

@@ -3,6 +3,8 @@
 #ifndef UNDERSTUDY_LOGGERS_ROLE_H
 #define UNDERSTUDY_LOGGERS_ROLE_H
 
+#include <sched.h>
+
 #include "core/config.h"
 #include "core/message.h"
 #include "loggers/page.h"
@@ -24,6 +26,7 @@ struct role {
 	struct config *config;
 	struct page *page;
 	struct shm_place place;
+	cpu_set_t cores; /* that the process may run on */
 };
 
 /* Loads the configuration with the options applied. error: one line. */
@@ -46,6 +49,19 @@ void role_name(char name[NAME_BYTES], const struct config *config, enum role_kin
 MUST_CHECK enum status role_open(struct role *role, enum role_kind kind,
 	const struct role_options *options, char *error);
 void role_close(struct role *role);
+
+/*
+ * The chain's packet threads in a packet's order: the ingress is 0, then the replicas, stage by
+ * stage, the first master last, and then the egress. Each is pinned to a core of the process's
+ * affinity mask in turn, as DPDK does with its lcores; the mask is the user's (taskset, cpuset).
+ * Where cores are shared, the first master is never on the egress's: a process that dies keeps its
+ * core until the kernel has taken its memory back.
+ */
+uint32_t role_replica_thread(const struct config *config, uint32_t stage, uint32_t number);
+uint32_t role_egress_thread(const struct config *config);
+
+/* Pins the calling thread; true if there are fewer cores than packet threads. */
+bool role_take_core(const struct role *role, uint32_t packet_thread);
 
 /* The hello of a process. */
 struct message role_hello(const struct role *role, enum role_kind kind);

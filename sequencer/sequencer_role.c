@@ -13,6 +13,7 @@
 #include "sequencer/ingress.h"
 
 #define IDLE_NS 1000000
+#define POLL_NS 50000 /* of ports, and of a journal that is full */
 #define STALL_NS 100000000ull
 
 /* FREE -> HANDED by the control thread -> TAKEN -> DONE by the egress thread -> FREE */
@@ -148,7 +149,8 @@ static uint32_t waits_of(struct sequencer *self, struct journal **waits)
 static void *egress_main(void *argument)
 {
 	struct sequencer *self = argument;
-	struct idle idle = {0};
+	struct idle idle = {
+		.shares_core = role_take_core(&self->role, role_egress_thread(self->role.config))};
 	struct journal *waits[IDLE_JOURNALS_MAX];
 	enum status status =
 		journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
@@ -160,7 +162,7 @@ static void *egress_main(void *argument)
 	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
 		take_attachments(self, &idle);
 		if (egress_work(&self->egress, mono_ns()) > 0) {
-			idle_reset(&idle);
+			idle_worked(&idle);
 			continue;
 		}
 		if (idle.rounds == 1)
@@ -183,16 +185,16 @@ static uint64_t wall_ns(void)
 
 static void ingress_main(struct sequencer *self)
 {
-	struct idle idle = {0};
+	struct idle idle = {.shares_core = role_take_core(&self->role, 0)};
 	enum status status = STATUS_OK;
 
 	while (!atomic_read_relaxed(&self->role.page->stop)) {
 		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
 
 		if (ingress_work(&self->ingress, mono_ns(), clock_ns, &status) > 0) {
-			idle.rounds = 0;
 			if (self->ingress.writer.wake_needed)
 				idle_wake(&self->base);
+			idle_worked(&idle);
 			continue;
 		}
 		if (status == STATUS_IO) {
@@ -202,7 +204,10 @@ static void ingress_main(struct sequencer *self)
 			self->ingress.ports_ended = ~0u >> (32 - self->ingress.ports_count);
 			continue; /* what came before the damage is still processed */
 		}
-		idle_round(&idle, NULL, 0, status == STATUS_END ? IDLE_NS * 10 : IDLE_NS / 20);
+		if (status == STATUS_BLOCKED)
+			idle_blocked(&idle, POLL_NS);
+		else
+			idle_round(&idle, NULL, 0, status == STATUS_END ? IDLE_NS * 10 : POLL_NS);
 	}
 }
 

@@ -3,15 +3,34 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/bytes.h"
 #include "core/digest.h"
+
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 static bool spec_is_sound(const struct table_spec *spec)
 {
 	return spec->name != NULL && spec->key_bytes > 0 && spec->key_bytes <= KEY_BYTES_MAX &&
 	       spec->key_bytes % 8 == 0 && spec->value_bytes <= VALUE_BYTES_MAX &&
 	       spec->value_bytes % 8 == 0 && spec->capacity > 0 && spec->capacity <= 1u << 28;
+}
+
+/*
+ * Large memory lies in huge pages where the system gives them: fewer misses of the TLB, and the
+ * kernel takes a dead replica's memory back in a moment instead of in milliseconds of a core.
+ */
+static void *large_alloc(size_t bytes)
+{
+	size_t unit = bytes < HUGE_PAGE_BYTES ? 64 : HUGE_PAGE_BYTES;
+	void *memory;
+
+	bytes = ALIGN_UP(bytes, unit);
+	memory = aligned_alloc(unit, bytes);
+	if (memory != NULL && unit == HUGE_PAGE_BYTES)
+		(void)madvise(memory, bytes, MADV_HUGEPAGE);
+	return memory;
 }
 
 enum status table_open(struct table *table, const struct table_spec *spec, uint32_t number,
@@ -27,9 +46,9 @@ enum status table_open(struct table *table, const struct table_spec *spec, uint3
 	table->mask = slots - 1;
 	table->stride =
 		ALIGN_UP((uint32_t)sizeof(struct entry) + spec->key_bytes + spec->value_bytes, 64u);
-	table->index = malloc(slots * sizeof(*table->index));
-	table->entries = aligned_alloc(64, (size_t)table->stride * spec->capacity);
-	table->free = malloc(spec->capacity * sizeof(*table->free));
+	table->index = large_alloc(slots * sizeof(*table->index));
+	table->entries = large_alloc((size_t)table->stride * spec->capacity);
+	table->free = large_alloc(spec->capacity * sizeof(*table->free));
 	if (spec->ordinal != NULL)
 		table->present = calloc(spec->ordinals / 64 + 1, sizeof(uint64_t));
 	if (table->index == NULL || table->entries == NULL || table->free == NULL ||

@@ -17,6 +17,7 @@
 
 #define FOLD_BLOCK_BYTES (64u * 1024)
 #define IDLE_NS 1000000
+#define BLOCKED_NS 50000
 #define SIGNAL_STACK_BYTES 16384
 
 struct vnf_role {
@@ -250,7 +251,10 @@ static void wait_round(struct vnf_role *self, enum replica_wait why,
 	struct journal *const *journals, uint32_t count)
 {
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)why);
-	idle_round(&self->idle, journals, count, IDLE_NS);
+	if (why == WAIT_OUTPUT)
+		idle_blocked(&self->idle, BLOCKED_NS);
+	else
+		idle_round(&self->idle, journals, count, IDLE_NS);
 }
 
 /* Room for an outcome. Errors: BLOCKED, SEALED. */
@@ -430,11 +434,14 @@ static int serve(struct vnf_role *self)
 	struct journal *const waits[] = {&self->base};
 	struct journal *const waits_passive[] = {&self->base, &self->leader};
 
+	self->idle.shares_core = role_take_core(&self->role,
+		role_replica_thread(self->role.config, self->role.options.stage,
+			self->role.options.number));
 	for (;;) {
 		enum status status = work(self);
 
 		if (status == STATUS_OK) {
-			idle_reset(&self->idle);
+			idle_worked(&self->idle);
 			continue;
 		}
 		if (atomic_read_relaxed(&self->role.page->stop))
@@ -443,7 +450,7 @@ static int serve(struct vnf_role *self)
 			wait_round(self, WAIT_LEADER, waits_passive, 2);
 		} else if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
 			wait_round(self, status == STATUS_EMPTY ? WAIT_INPUT : WAIT_OUTPUT, waits,
-				status == STATUS_EMPTY);
+				1);
 		} else {
 			if (status != STATUS_SEALED)
 				fprintf(stderr, "understudy: %s: stops at batch %llu: %s\n",
