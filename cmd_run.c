@@ -32,6 +32,8 @@
 #define CHILDREN_MAX 64
 #define PROGRESS_MS 200
 #define STOP_NS 10000000000ull
+#define AGAIN_NS 300000000ull
+#define DRAIN_NS 5000000000ull /* for what is in the chain to go out, after an interrupt */
 #define MANAGER_RESTARTS_MAX 16
 #define CHILD_SUPERVISOR_FD 3
 
@@ -53,6 +55,7 @@ struct supervisor {
 	uint32_t manager_restarts;
 	bool done;
 	bool terminal;
+	uint64_t interrupted_ns; /* 0: not yet */
 };
 
 static int fail(const char *error)
@@ -94,6 +97,9 @@ static void become(const struct supervisor *self, const struct child *child, int
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A terminal or a service manager sends these to all; the supervisor's word counts. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	snprintf(stage, sizeof(stage), "%u", child->stage);
 	snprintf(number, sizeof(number), "%u", child->number);
 	snprintf(incarnation, sizeof(incarnation), "%llu", (unsigned long long)child->incarnation);
@@ -246,6 +252,19 @@ static void show_progress(const struct supervisor *self)
 	fflush(stderr);
 }
 
+/*
+ * The first time the input ends; once more, or if the rest takes too long, all does. Some send the
+ * same signal to a process and to its group: two at once are one.
+ */
+static void interrupt(struct supervisor *self)
+{
+	if (self->interrupted_ns == 0)
+		self->interrupted_ns = mono_ns();
+	else if (mono_ns() > self->interrupted_ns + AGAIN_NS)
+		atomic_write_release(&self->page->stop, 1u);
+	atomic_write_release(&self->page->interrupted, 1u);
+}
+
 static void supervise(struct supervisor *self)
 {
 	struct signalfd_siginfo info;
@@ -254,6 +273,8 @@ static void supervise(struct supervisor *self)
 		struct pollfd fds[2] = {{.fd = self->signal_fd, .events = POLLIN},
 			{.fd = self->manager_fd, .events = POLLIN}};
 
+		if (self->interrupted_ns != 0 && mono_ns() > self->interrupted_ns + DRAIN_NS)
+			atomic_write_release(&self->page->stop, 1u);
 		if (poll(fds, 2, PROGRESS_MS) <= 0) {
 			show_progress(self);
 			continue;
@@ -265,7 +286,7 @@ static void supervise(struct supervisor *self)
 			if (info.ssi_signo == SIGCHLD)
 				(void)reap(self);
 			else
-				atomic_write_release(&self->page->stop, 1u);
+				interrupt(self);
 		}
 	}
 	show_progress(self);
@@ -458,16 +479,16 @@ static const char *judge(struct supervisor *self, char *error)
 
 	if (atomic_read_acquire(&self->page->failed) == 2)
 		return self->page->error;
+	if (!self->page->ingress.ended || self->page->interrupted)
+		return NULL; /* there is nothing to compare with */
 	for (uint32_t i = 0; i < self->page->faults_count; i++)
-		if (self->page->faults[i].state == FAULT_ARMED && self->page->ingress.ended) {
+		if (self->page->faults[i].state == FAULT_ARMED) {
 			snprintf(error, CONFIG_ERROR_BYTES,
 				"fault %u was never reached: %llu packets were "
 				"admitted",
 				i + 1, (unsigned long long)self->page->ingress.packets);
 			return error;
 		}
-	if (!self->page->ingress.ended)
-		return NULL; /* interrupted: there is nothing to compare with */
 	if (reference_judge(self->config, &self->report.verdict, error) != STATUS_OK)
 		return error;
 	if (report_judgement(&self->report, &lost, &duplicated, &reordered) &&

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/plain_text.h"
+
 #define HASH_FIELD ",\"hash\":\""
 #define PREV_FIELD ",\"prev\":\""
 #define LINE_END "\"}\n"
@@ -89,17 +91,6 @@ void audit_close(struct audit *audit)
 	audit->file = NULL;
 }
 
-/* Text as the inside of a JSON string; what needs escaping becomes '?'. */
-static void plain(char *out, size_t bytes, const char *text)
-{
-	size_t i = 0;
-
-	for (; text[i] != 0 && i + 1 < bytes; i++)
-		out[i] = (unsigned char)text[i] < 32 || text[i] == '"' || text[i] == '\\' ? '?'
-											  : text[i];
-	out[i] = 0;
-}
-
 enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns, const char *actor,
 	const char *action, const char *object, uint64_t term, const char *detail)
 {
@@ -111,8 +102,8 @@ enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns
 
 	if (audit->file == NULL)
 		return STATUS_IO;
-	plain(about, sizeof(about), object);
-	plain(clean, sizeof(clean), detail);
+	plain_text(about, sizeof(about), object, SIZE_MAX);
+	plain_text(clean, sizeof(clean), detail, SIZE_MAX);
 	gmtime_r(&seconds, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
 	bytes = snprintf(line, sizeof(line),

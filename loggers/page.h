@@ -163,7 +163,8 @@ enum logger_role { LOGGER_PACKETS = 0, LOGGER_DETERMINANTS = 1, LOGGER_PROGRESS 
 struct page {
 	uint64_t magic;
 	uint32_t ready;
-	uint32_t stop; /* writer: supervisor or manager */
+	uint32_t interrupted; /* writer: supervisor: the input ends here, what is in it goes out */
+	uint32_t stop;	      /* writer: supervisor or manager: all end at once */
 	uint64_t started_ns;
 	uint64_t incarnations; /* given out so far; writer: the manager */
 	struct page_ingress ingress __attribute__((aligned(64)));

@@ -121,7 +121,7 @@ static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	struct failover_event event = {EVENT_LOST, stage, replica, incarnation};
 	struct page_failover *record;
 
-	if (self->stopping ||
+	if (self->stopping || self->role.page->stop ||
 		self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
 		self->failover.stages[stage].replicas[replica].phase == PHASE_ABSENT)
 		return;

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/plain_text.h"
 #include "loggers/control.h"
 #include "loggers/idle.h"
 #include "sequencer/egress.h"
@@ -46,12 +47,13 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 	uint32_t bytes)
 {
 	struct sequencer *self = context;
+	char plain[ALARM_BYTES_MAX + 1];
 
+	plain_text(plain, sizeof(plain), text, bytes);
 	if (self->alerts != NULL)
 		fprintf(self->alerts,
-			"{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%.*s\"}\n",
-			(unsigned long long)packet_id, (unsigned long long)clock_ns, (int)bytes,
-			text);
+			"{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%s\"}\n",
+			(unsigned long long)packet_id, (unsigned long long)clock_ns, plain);
 }
 
 /* Control thread: opens the journal of a new incarnation and hands it to the egress. */
@@ -191,6 +193,8 @@ static void ingress_main(struct sequencer *self)
 	while (!atomic_read_relaxed(&self->role.page->stop)) {
 		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
 
+		if (atomic_read_relaxed(&self->role.page->interrupted))
+			self->ingress.ports_ended = (1u << self->ingress.ports_count) - 1;
 		if (ingress_work(&self->ingress, mono_ns(), clock_ns, &status) > 0) {
 			if (self->ingress.writer.wake_needed)
 				idle_wake(&self->base);

@@ -88,7 +88,10 @@ export CAPTURES
 script "equivalence: the full product on the project's capture" tests/e2e/equivalence.sh
 [ -n "$shared" ] && CAPTURES=$shared PAIRWISE=1 script "equivalence: shared traces" tests/e2e/equivalence.sh
 CAPTURES="$CAPTURES $shared" script "captures judged by others" tests/e2e/judge.sh
+script "every call of a VNF" tests/e2e/calls.sh
 COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
+script "live ports" tests/e2e/live.sh
+script "huge pages" tests/e2e/hugepages.sh
 script "bad input" tests/e2e/bad_input.sh
 
 finish

@@ -13,6 +13,7 @@
 #include "loggers/base_wire.h"
 #include "loggers/control.h"
 #include "loggers/idle.h"
+#include "vnf/leader.h"
 #include "vnf/stage.h"
 
 #define FOLD_BLOCK_BYTES (64u * 1024)
@@ -23,8 +24,9 @@
 struct vnf_role {
 	struct role role;
 	struct replica replica;
-	struct journal base, outcomes, leader;
-	struct journal_reader input, leader_reader;
+	struct journal base, outcomes;
+	struct journal_reader input;
+	struct leader leader; /* a passive slave's */
 	struct journal_writer output;
 	struct control control;
 	struct page_stage *stage;
@@ -32,7 +34,6 @@ struct vnf_role {
 	struct idle idle;
 	struct batch_view batch; /* the input's next one, once it is open */
 	bool batch_is_open;
-	uint64_t leader_incarnation; /* whose journal is mapped as leader; 0: none */
 	uint64_t next_batch;
 	uint64_t fold_batch;	/* the last fold published: all below it */
 	uint64_t fold_position; /* of the base, there */
@@ -139,7 +140,25 @@ static enum status fetch_base(struct vnf_role *self, struct base_head *head)
 	return status;
 }
 
-/* Attaches to the input where the base values end, and loads them. */
+/* Maps the present leader's journal, unless it is mapped, or our own. */
+static enum status follow_leader(struct vnf_role *self)
+{
+	const struct page_term *leader = page_leader(self->stage);
+	char name[NAME_BYTES];
+
+	if (self->leader.incarnation == leader->incarnation || leads(self))
+		return STATUS_OK;
+	idle_reset(&self->idle); /* it may be armed on the journal that goes */
+	page_journal_name(name, self->role.config->stages[self->role.options.stage].name,
+		leader->replica, leader->incarnation);
+	return leader_follow(&self->leader, &self->role.place, name, leader->incarnation,
+		stage_uses_determinants(&self->replica));
+}
+
+/*
+ * Attaches to the input where the base values end, and loads them. The leader's journal is mapped
+ * before: the base values asked for afterwards are newer than the oldest outcome that it holds.
+ */
 static enum status restore(struct vnf_role *self)
 {
 	struct page *page = self->role.page;
@@ -152,6 +171,8 @@ static enum status restore(struct vnf_role *self)
 	if (status != STATUS_OK || !self->role.config->protect ||
 		atomic_read_acquire(&page->base_batch) == 0)
 		return status;
+	if (self->passive)
+		(void)follow_leader(self); /* or as soon as there is one */
 	status = fetch_base(self, &head);
 	if (status != STATUS_OK)
 		return status;
@@ -340,54 +361,31 @@ static enum status fold_if_due(struct vnf_role *self, uint64_t next_id, bool at_
 	return status;
 }
 
-/* Follows the leader's journal for its recorded determinants; maps it when the leader changes. */
-static bool leader_outcome(struct vnf_role *self, uint64_t batch_no)
+/*
+ * A passive slave executes behind the leader's published outcome. Once promoted it goes on so to
+ * the sealed end of the old leader's journal, which stands; only then does it lead.
+ * Errors: EMPTY (not yet), and what leaves no way to learn the leader's determinants.
+ */
+static enum status may_execute(struct vnf_role *self, uint64_t batch_no)
 {
-	const struct page_term *leader = page_leader(self->stage);
-	char name[NAME_BYTES];
-	const void *payload;
-	uint32_t bytes;
+	enum status status;
 
-	if (self->leader_incarnation != leader->incarnation) {
-		idle_reset(&self->idle); /* it may be armed on the journal that goes */
-		if (self->leader_reader.journal != NULL) {
-			journal_detach(&self->leader_reader);
-			journal_give_back(&self->leader_reader);
-		}
-		journal_shm_close(&self->leader);
-		page_journal_name(name, self->role.config->stages[self->role.options.stage].name,
-			leader->replica, leader->incarnation);
-		if (journal_shm_open(&self->leader, &self->role.place, name) != STATUS_OK)
-			return false;
-		if (stage_uses_determinants(&self->replica) &&
-			journal_attach(&self->leader_reader, &self->leader, GATE_OPTIONAL, 0,
-				"slave", JOURNAL_FROM_TAIL) != STATUS_OK)
-			return false;
-		self->leader_incarnation = leader->incarnation;
-	}
-	if (!stage_uses_determinants(&self->replica))
-		return atomic_read_acquire(&self->leader.control->published_batch) > batch_no;
-	while (journal_peek(&self->leader_reader, &payload, &bytes) == STATUS_OK) {
-		if (!block_is_fold(payload, bytes) &&
-			outcome_open(&self->replica.leader, payload, bytes) == STATUS_OK &&
-			self->replica.leader.header->batch_no >= batch_no)
-			return self->replica.leader.header->batch_no == batch_no;
-		journal_advance(&self->leader_reader);
-	}
-	return false;
-}
-
-/* A passive slave executes behind the leader's published outcome. */
-static bool may_execute(struct vnf_role *self, uint64_t batch_no)
-{
-	if (!self->passive || leads(self)) {
-		self->replica.determinants = DETERMINANT_RECORD;
-		return true;
-	}
 	self->replica.determinants = DETERMINANT_REPLAY;
-	if (leader_outcome(self, batch_no))
-		return true;
-	return false;
+	if (!self->passive || (leads(self) && self->leader.incarnation == 0)) {
+		self->replica.determinants = DETERMINANT_RECORD;
+		return STATUS_OK;
+	}
+	if (follow_leader(self) != STATUS_OK)
+		return STATUS_EMPTY;
+	status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
+	if (status != STATUS_SEALED)
+		return status;
+	if (!leads(self))
+		return STATUS_EMPTY; /* until somebody is promoted */
+	idle_reset(&self->idle);
+	leader_drop(&self->leader);
+	self->replica.determinants = DETERMINANT_RECORD;
+	return STATUS_OK;
 }
 
 /* One batch at most. Errors: EMPTY, BLOCKED, SEALED, DETACHED, ... */
@@ -403,10 +401,11 @@ static enum status work(struct vnf_role *self)
 	if (status != STATUS_OK)
 		return status;
 	batch_no = batch->header->batch_no;
-	if (!may_execute(self, batch_no)) {
+	status = may_execute(self, batch_no);
+	if (status == STATUS_EMPTY)
 		atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_LEADER);
-		return STATUS_EMPTY;
-	}
+	if (status != STATUS_OK)
+		return status;
 	status = reserve(self, OUTCOME_BYTES_MAX, &out);
 	if (status != STATUS_OK)
 		return status;
@@ -432,7 +431,7 @@ static enum status work(struct vnf_role *self)
 static int serve(struct vnf_role *self)
 {
 	struct journal *const waits[] = {&self->base};
-	struct journal *const waits_passive[] = {&self->base, &self->leader};
+	struct journal *const waits_passive[] = {&self->base, &self->leader.journal};
 
 	self->idle.shares_core = role_take_core(&self->role,
 		role_replica_thread(self->role.config, self->role.options.stage,
@@ -446,7 +445,7 @@ static int serve(struct vnf_role *self)
 		}
 		if (atomic_read_relaxed(&self->role.page->stop))
 			return 0;
-		if (status == STATUS_EMPTY && self->passive && self->leader.control != NULL) {
+		if (status == STATUS_EMPTY && self->passive && self->leader.incarnation != 0) {
 			wait_round(self, WAIT_LEADER, waits_passive, 2);
 		} else if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
 			wait_round(self, status == STATUS_EMPTY ? WAIT_INPUT : WAIT_OUTPUT, waits,
