@@ -20,25 +20,7 @@
 #include "core/message.h"
 #include "core/outcome.h"
 #include "core/packet_id.h"
-
-static uint64_t random_state;
-
-static uint32_t next_random(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 16);
-}
-
-static void seed_random(void)
-{
-	const char *given = getenv("SEED");
-
-	random_state = given != NULL ? strtoull(given, NULL, 10)
-				     : (uint64_t)time(NULL) * 2654435761u;
-	printf("SEED=%llu\n", (unsigned long long)random_state);
-}
+#include "tests/unit/random.h"
 
 static void test_wire_ids_avoid_reserved_vids(void **state)
 {

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "loggers/journal.h"
+#include "tests/unit/random.h"
 
 #define RING_BYTES 16384u
 #define BLOCKS 40u
@@ -472,10 +473,9 @@ static void test_kill_sealer(void **state)
 	}
 }
 
-static unsigned int pick(unsigned int *seed, unsigned int below)
+static uint32_t pick(uint32_t below)
 {
-	*seed = *seed * 1103515245u + 12345u;
-	return (*seed >> 8) % below;
+	return next_random() % below;
 }
 
 /* In a process of its own: publishes until it dies, waiting where it must. */
@@ -518,16 +518,13 @@ static void read_until_killed(struct scene *scene, int step)
 /* Writer and reader run at once, each in its process, and die at stores of their own. */
 static void test_kill_both(void **state)
 {
-	const char *given = getenv("SEED");
-	unsigned int seed = given != NULL ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
-
 	(void)state;
-	printf("SEED=%u\n", seed);
+	seed_random();
 	for (int round = 0; round < 150; round++) {
 		struct scene *scene = make_scene();
 		pid_t writer, reader;
 
-		victim_gate = pick(&seed, 2) == 0 ? GATE_OPTIONAL : GATE_REPLICA;
+		victim_gate = pick(2) == 0 ? GATE_OPTIONAL : GATE_REPLICA;
 		assert_int_equal(journal_attach(&scene->required, &scene->journal, GATE_REQUIRED, 0,
 					 "required", 0),
 			STATUS_OK);
@@ -539,12 +536,12 @@ static void test_kill_both(void **state)
 			STATUS_OK);
 		writer = fork();
 		if (writer == 0)
-			write_until_killed(scene, 2 + (int)pick(&seed, 1500));
-		(void)pick(&seed, 2);
+			write_until_killed(scene, 2 + (int)pick(1500));
+		(void)pick(2);
 		reader = fork();
 		if (reader == 0)
-			read_until_killed(scene, 1 + (int)pick(&seed, 200));
-		(void)pick(&seed, 2);
+			read_until_killed(scene, 1 + (int)pick(200));
+		(void)pick(2);
 		while (waitpid(writer, NULL, WNOHANG) == 0) {
 			(void)take_all(scene);
 			journal_move_to(&scene->optional, scene->required.position);

@@ -27,6 +27,7 @@
 #define atomic_read_acquire(p) (ATOMICS_STEP(), __atomic_load_n((p), __ATOMIC_ACQUIRE))
 
 #include "loggers/journal.c"
+#include "tests/unit/random.h"
 
 #define RING_BYTES 16384u
 #define RING_LINES (RING_BYTES / LINE_BYTES)
@@ -433,14 +434,12 @@ static void test_too_big(void **state)
 /* Random sizes, reserved larger than published, and a reader at random distances behind. */
 static void test_random_sizes(void **state)
 {
-	const char *given = getenv("SEED");
-	unsigned int seed = given != NULL ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
 	static uint32_t sizes[4096];
 	struct journal_reader reader;
 	uint32_t taken = 0;
 
 	(void)state;
-	printf("SEED=%u\n", seed);
+	seed_random();
 	make_journal();
 	assert_int_equal(journal_attach(&reader, &journal, GATE_REQUIRED, 0, "r", 0), STATUS_OK);
 	while (taken < 50000) {
@@ -448,18 +447,18 @@ static void test_random_sizes(void **state)
 		uint32_t bytes, most;
 		uint32_t *room;
 
-		seed = seed * 1103515245u + 12345u;
-		most = 4 + (seed >> 8) % (seed >> 28 == 0 ? 8000 : 700);
-		bytes = 4 + (seed >> 4) % (most - 3);
+		most = 4 + next_random() % (next_random() % 16 == 0 ? 8000 : 700);
+		bytes = 4 + next_random() % (most - 3);
 		if (journal_reserve(&writer, most, (void **)&room) == STATUS_OK) {
 			memset(room, (int)published, bytes);
 			sizes[published % 4096] = bytes;
 			published++;
 			assert_int_equal(journal_publish(&writer, bytes, published), STATUS_OK);
-			if (seed >> 30 != 0)
+			if (next_random() % 4 != 0)
 				continue;
 		}
-		for (uint32_t left = (seed >> 16) % 20 + 1; left > 0 && taken < published; left--) {
+		for (uint32_t left = 1 + next_random() % 20; left > 0 && taken < published;
+			left--) {
 			assert_int_equal(journal_peek(&reader, &payload, &bytes), STATUS_OK);
 			assert_int_equal(bytes, sizes[taken % 4096]);
 			for (uint32_t i = 0; i < bytes; i++)

@@ -12,29 +12,11 @@
 #include <time.h>
 
 #include "txn/engine.h"
+#include "tests/unit/random.h"
 
 #define CAPACITY 200u
 #define KEYS 256u
 #define SECOND_NS 1000000000ull
-
-static uint64_t random_state;
-
-static uint32_t next_random(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 16);
-}
-
-static void seed_random(void)
-{
-	const char *given = getenv("SEED");
-
-	random_state = given != NULL ? strtoull(given, NULL, 10)
-				     : (uint64_t)time(NULL) * 2654435761u;
-	printf("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 static uint32_t ordinal(const void *self, const void *key)
 {
