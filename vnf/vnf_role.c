@@ -433,9 +433,6 @@ static int serve(struct vnf_role *self)
 	struct journal *const waits[] = {&self->base};
 	struct journal *const waits_passive[] = {&self->base, &self->leader.journal};
 
-	self->idle.shares_core = role_take_core(&self->role,
-		role_replica_thread(self->role.config, self->role.options.stage,
-			self->role.options.number));
 	for (;;) {
 		enum status status = work(self);
 
@@ -509,6 +506,9 @@ int vnf_role_main(const struct role_options *options)
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
+	/* All threads: what ends last takes the process's memory down, on this core too. */
+	self.idle.shares_core = role_take_core(&self.role,
+		role_replica_thread(self.role.config, options->stage, options->number));
 	self.stage = &self.role.page->stages[options->stage];
 	self.self = &self.stage->replicas[options->number];
 	self.passive = self.role.config->stages[options->stage].variant == VARIANT_PASSIVE &&
