@@ -213,11 +213,16 @@ static void on_exit_of(struct supervisor *self, struct child *child, int status,
 
 	account_cpu(self, child, usage);
 	if (child->role == ROLE_MANAGER) {
-		if (!self->done && !self->page->stop && self->page->failed != 2 &&
-			++self->manager_restarts <= MANAGER_RESTARTS_MAX)
+		bool wanted = !self->done && !self->page->stop && self->page->failed != 2;
+
+		if (wanted && ++self->manager_restarts <= MANAGER_RESTARTS_MAX) {
 			(void)start_manager(self);
-		else
+		} else {
+			if (wanted)
+				page_fail(self->page, "the manager ended %u times: the run ends",
+					self->manager_restarts);
 			self->done = true;
+		}
 	} else if (self->manager_fd >= 0) {
 		(void)!message_send(self->manager_fd, &message);
 	}
@@ -520,10 +525,11 @@ int command_run(const struct options *options)
 	}
 	self.report.config = self.config;
 	self.report.page = self.page;
-	if (open_signals(&self) && start_manager(&self)) {
+	if (open_signals(&self) && start_manager(&self))
 		supervise(&self);
-		stop_children(&self);
-	}
+	else
+		page_fail(self.page, "no process can be started: %s", strerror(errno));
+	stop_children(&self);
 	self.report.wall_ns = mono_ns() - self.page->started_ns;
 	self.report.error = judge(&self, verdict);
 	report_print(&self.report, stdout);

@@ -91,7 +91,7 @@ static json_t *drops_json(const struct report *report)
 	char error[CONFIG_ERROR_BYTES], name[NAME_BYTES];
 	json_t *drops = json_object();
 	static const char *const ingress_names[] = {"ingress/runt", "ingress/oversize",
-		"ingress/our_tag_type", "ingress/port_full"};
+		"ingress/our_tag_type"};
 
 	for (int i = 0; i < INGRESS_DROPS; i++)
 		if (report->page->ingress.dropped[i] > 0)

@@ -330,20 +330,23 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	*status = STATUS_OK;
 	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status)
 					      : work_sources(logger, status);
+	logger->unsynced |= work > 0;
+	/* Trimmed first: a full table of segments would refuse the write. */
+	below = atomic_read_acquire(&page->base_batch);
+	trimmed = store_trim(logger->store, logger->role->config->retention_bytes, below);
+	if (trimmed > 0)
+		atomic_write_release(&logger->counts->trimmed_batch, trimmed);
 	if (*status == STATUS_OK)
 		*status = store_write(logger->store);
-	if (*status == STATUS_OK && logger->disk && work > 0)
+	if (*status == STATUS_OK && logger->disk && logger->unsynced)
 		*status = store_sync(logger->store);
 	if (*status != STATUS_OK)
 		return 0; /* nothing is acknowledged after a failed write */
+	logger->unsynced = false;
 	if (logger->kind == LOGGER_PACKETS && !logger->keeps)
 		return 0;
 	if (logger->disk)
 		atomic_write_release(&logger->counts->durable_batch, logger->next_batch);
 	atomic_write_release(&logger->counts->next_batch, logger->next_batch);
-	below = atomic_read_acquire(&page->base_batch);
-	trimmed = store_trim(logger->store, logger->role->config->retention_bytes, below);
-	if (trimmed > 0)
-		atomic_write_release(&logger->counts->trimmed_batch, trimmed);
 	return work;
 }

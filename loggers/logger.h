@@ -49,7 +49,7 @@ struct logger {
 	bool disk;
 	bool keeps; /* batches go to the store: retention, or disk */
 	uint64_t next_batch;
-	uint64_t unsynced;
+	bool unsynced; /* something was written since the last sync */
 	struct logger_source sources[LOGGER_SOURCES_MAX];
 };
 
@@ -60,7 +60,10 @@ MUST_CHECK enum status logger_attach(struct logger *logger);
 MUST_CHECK enum status logger_add_source(struct logger *logger, const char *name, uint32_t stage,
 	uint32_t replica, uint64_t incarnation);
 
-/* Some work; returns how much. Errors, in *status: IO (nothing may be acknowledged any more). */
+/*
+ * Some work; returns how much. Errors, in *status: IO, FULL (nothing may be acknowledged any
+ * more).
+ */
 uint32_t logger_work(struct logger *logger, enum status *status);
 
 #endif

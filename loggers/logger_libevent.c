@@ -227,10 +227,12 @@ int logger_role_main(const struct role_options *options)
 			idle_reset(&idle);
 			continue;
 		}
-		if (status == STATUS_IO) {
-			page_fail(self.role.page,
-				"the %s logger cannot write its store: see its message above",
-				logger_names[self.logger.kind]);
+		if (status != STATUS_OK) {
+			page_fail(self.role.page, "the %s logger cannot write its store: %s%s",
+				logger_names[self.logger.kind], status_text(status),
+				status == STATUS_FULL ? ": more is kept than fits its segments, "
+							"make 'journal' smaller"
+						      : ", see its message above");
 			_exit(1);
 		}
 		if (self.logger.disk && self.logger.attached)

@@ -15,10 +15,10 @@
 #define PAGE_MAGIC 0x0001454741504e55ull /* "UNPAGE", version 1 */
 #define PAGE_NAME "chain"
 #define BASE_JOURNAL_NAME "base"
-#define INGRESS_DROPS 4
+#define INGRESS_DROPS 3
 #define NO_BATCH UINT64_MAX
 
-enum ingress_drop { INGRESS_RUNT, INGRESS_OVERSIZE, INGRESS_OUR_TAG, INGRESS_PORT_FULL };
+enum ingress_drop { INGRESS_RUNT, INGRESS_OVERSIZE, INGRESS_OUR_TAG };
 
 /* Writer: the sequencer's ingress thread. */
 struct page_ingress {
@@ -85,6 +85,7 @@ struct page_replica {
 	/* Writer: the replica. */
 	uint64_t next_batch __attribute__((aligned(64)));
 	uint64_t first_batch; /* after the base values it was restored from */
+	uint64_t progress;    /* moves while it works, within a batch too */
 	uint32_t tid;
 	uint32_t waiting;
 	/* Writer: the egress. */

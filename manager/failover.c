@@ -88,13 +88,14 @@ static void start_if_complete(struct failover *failover, struct failover_effects
 }
 
 /* ATTACHING -> RUNNING: every consumer reads its journal, so nothing it publishes is missed. */
-static void attached(struct failover *failover, uint32_t s, uint32_t r,
+static void attached(struct failover *failover, uint32_t s, uint32_t r, uint32_t consumer,
 	struct failover_effects *effects)
 {
 	struct failover_stage *stage = &failover->stages[s];
 	struct failover_replica *replica = &stage->replicas[r];
 
-	if (replica->attachments_missing == 0 || --replica->attachments_missing > 0)
+	replica->attachments_missing &= ~(1u << consumer);
+	if (replica->attachments_missing != 0)
 		return;
 	replica->phase = PHASE_RUNNING;
 	if (stage->leader < 0 && (failover->started || r == 0))
@@ -102,6 +103,15 @@ static void attached(struct failover *failover, uint32_t s, uint32_t r,
 	emit(effects, EFFECT_GO, s, r, replica->incarnation, 0);
 	choose_folder(failover, s, effects);
 	start_if_complete(failover, effects);
+}
+
+static uint32_t running(const struct failover_stage *stage)
+{
+	uint32_t count = 0;
+
+	for (uint32_t r = 0; r < stage->replicas_count; r++)
+		count += stage->replicas[r].phase >= PHASE_RUNNING;
+	return count;
 }
 
 /* The best heir: ready before running. -1: none is left. */
@@ -137,7 +147,7 @@ static void lost(struct failover *failover, uint32_t s, uint32_t r,
 		emit(effects, EFFECT_FAIL, s, r, incarnation, 0);
 		return;
 	}
-	if (heir < 0 || choose_heir(stage) == stage->leader)
+	if (running(stage) < 2)
 		emit(effects, EFFECT_ALONE, s, r, incarnation, 0);
 	choose_folder(failover, s, effects);
 	order_replica(failover, s, r, effects);
@@ -179,14 +189,14 @@ static void replica_event(struct failover *failover, const struct failover_event
 		/* STARTING -> ATTACHING; later hellos are of roles that found a new manager. */
 		if (replica->phase == PHASE_STARTING) {
 			replica->phase = PHASE_ATTACHING;
-			replica->attachments_missing = failover->consumers;
+			replica->attachments_missing = (1u << failover->consumers) - 1;
 			emit(effects, EFFECT_ATTACH, event->stage, event->replica,
 				event->incarnation, 0);
 		}
 		break;
 	case EVENT_ATTACHED:
 		if (replica->phase == PHASE_ATTACHING)
-			attached(failover, event->stage, event->replica, effects);
+			attached(failover, event->stage, event->replica, event->consumer, effects);
 		break;
 	case EVENT_CAUGHT_UP:
 		/* RUNNING -> READY */
@@ -205,6 +215,16 @@ static void replica_event(struct failover *failover, const struct failover_event
 	}
 }
 
+/* Asks for what is being attached once more: a request may have gone to nobody. */
+static void attach_again(const struct failover *failover, struct failover_effects *effects)
+{
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (failover->stages[s].replicas[r].phase == PHASE_ATTACHING)
+				emit(effects, EFFECT_ATTACH, s, r,
+					failover->stages[s].replicas[r].incarnation, 0);
+}
+
 void failover_step(struct failover *failover, const struct failover_event *event,
 	struct failover_effects *effects)
 {
@@ -218,10 +238,12 @@ void failover_step(struct failover *failover, const struct failover_event *event
 	case EVENT_SEQUENCER:
 		failover->sequencer_seen = true;
 		all_seen(failover, effects);
+		attach_again(failover, effects);
 		break;
 	case EVENT_LOGGER:
 		failover->loggers_seen |= 1u << event->replica;
 		all_seen(failover, effects);
+		attach_again(failover, effects);
 		break;
 	default:
 		replica_event(failover, event, effects);

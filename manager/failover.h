@@ -22,7 +22,7 @@ enum failover_event_type {
 	EVENT_SEQUENCER, /* the sequencer said hello: the base journal is there */
 	EVENT_LOGGER,	 /* a logger said hello */
 	EVENT_REPLICA,	 /* a replica said hello: its outcome journal is there */
-	EVENT_ATTACHED,	 /* one consumer reads that journal */
+	EVENT_ATTACHED,	 /* a consumer reads that journal; again is no other */
 	EVENT_CAUGHT_UP, /* the replica is at the head */
 	EVENT_LOST,	 /* the replica is dead, hung or wrong */
 };
@@ -32,6 +32,7 @@ struct failover_event {
 	uint32_t stage;
 	uint32_t replica; /* or the logger's number */
 	uint64_t incarnation;
+	uint32_t consumer; /* with ATTACHED: below failover.consumers */
 };
 
 enum failover_effect_type {
@@ -68,7 +69,7 @@ struct failover_effects {
 struct failover_replica {
 	enum replica_phase phase;
 	uint64_t incarnation;
-	uint32_t attachments_missing;
+	uint32_t attachments_missing; /* a bit for each consumer */
 };
 
 struct failover_stage {

@@ -23,7 +23,6 @@
 #define TICK_US 1000
 #define STARTING_NS 20000000000ull /* a process that has not said hello by then is lost */
 #define LOG_END_NS 5000000000ull   /* loggers may take this long to finish at the end */
-#define WATCHED_MAX 32
 
 /* A connection: a role, the supervisor or a command line. */
 struct peer {
@@ -118,7 +117,7 @@ static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
 	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
-	struct failover_event event = {EVENT_LOST, stage, replica, incarnation};
+	struct failover_event event = {EVENT_LOST, stage, replica, incarnation, 0};
 	struct page_failover *record;
 
 	if (self->stopping || self->role.page->stop ||
@@ -351,7 +350,7 @@ static void on_hello(struct manager *self, struct peer *peer)
 {
 	const struct message *hello = &peer->hello;
 	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number,
-		hello->incarnation};
+		hello->incarnation, 0};
 
 	if (hello->role == ROLE_LOGGER)
 		event.type = EVENT_LOGGER;
@@ -362,8 +361,8 @@ static void on_hello(struct manager *self, struct peer *peer)
 			return; /* of a former life */
 		self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
 		if (watcher_add(&self->watcher, &self->role.place, hello) != STATUS_OK) {
-			page_fail(self->role.page, "the manager cannot read the journal %s",
-				hello->name);
+			replica_lost(self, hello->stage, hello->number, hello->incarnation,
+				FAILOVER_DEATH, mono_ns());
 			return;
 		}
 	}
@@ -447,7 +446,7 @@ static void on_supervisor(struct manager *self, const struct message *message)
 static void on_message(struct manager *self, struct peer *peer, struct message *message)
 {
 	struct failover_event event = {EVENT_ATTACHED, message->stage, message->number,
-		message->incarnation};
+		message->incarnation, 0};
 	struct message answer = {0};
 
 	switch (message->type) {
@@ -456,10 +455,14 @@ static void on_message(struct manager *self, struct peer *peer, struct message *
 		on_hello(self, peer);
 		break;
 	case MESSAGE_ATTACHED:
+		event.consumer = peer->hello.role == ROLE_SEQUENCER ? 0 : peer->hello.number;
 		step(self, &event);
 		break;
 	case MESSAGE_ERROR:
-		page_fail(self->role.page, "%.200s", message->text);
+		/* A journal that cannot be read: its replica starts anew, unless it is gone. */
+		fprintf(stderr, "understudy: %.200s\n", message->text);
+		replica_lost(self, message->stage, message->number, message->incarnation,
+			FAILOVER_DEATH, mono_ns());
 		break;
 	case MESSAGE_AUDIT:
 		audit(self, message->name, "logger", 0, message->text);
@@ -607,7 +610,8 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
 			struct failover_replica *replica = &self->failover.stages[s].replicas[r];
-			struct failover_event event = {EVENT_CAUGHT_UP, s, r, replica->incarnation};
+			struct failover_event event = {EVENT_CAUGHT_UP, s, r, replica->incarnation,
+				0};
 
 			if (replica->phase == PHASE_RUNNING &&
 				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >=
@@ -689,34 +693,27 @@ static void on_tick(evutil_socket_t fd, short what, void *argument)
 	send_message(self->supervisor, &done);
 }
 
-/* A restarted manager: what the page says is where things stand. */
+/* A restarted manager: what the page says is where things stand, and who died since is found. */
 static bool adopt(struct manager *self)
 {
-	struct page *page = self->role.page;
-
-	if (page->incarnations == 0)
+	if (!sight_adopt(&self->failover, self->role.page))
 		return false;
-	self->failover.incarnations = page->incarnations;
-	self->failover.replicas_ordered = self->failover.sequencer_seen = true;
-	self->failover.started = atomic_read_relaxed(&page->ingress.started_ns) != 0;
-	for (uint32_t s = 0; s < self->failover.stages_count; s++) {
-		struct failover_stage *stage = &self->failover.stages[s];
-		const struct page_term *leader = page_leader(&page->stages[s]);
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
+			const struct failover_replica *replica =
+				&self->failover.stages[s].replicas[r];
+			struct message hello = {.stage = s,
+				.number = r,
+				.pid = self->role.page->stages[s].replicas[r].pid,
+				.incarnation = replica->incarnation};
 
-		stage->term = page->stages[s].term;
-		for (uint32_t r = 0; r < stage->replicas_count; r++) {
-			const struct page_replica *replica = &page->stages[s].replicas[r];
-
-			stage->replicas[r].incarnation = replica->incarnation;
-			stage->replicas[r].phase = replica->state == REPLICA_READY ? PHASE_READY
-						   : replica->state == REPLICA_RESTORING
-							   ? PHASE_RUNNING
-							   : PHASE_STARTING;
 			self->ordered_ns[s][r] = mono_ns();
-			if (leader->incarnation == replica->incarnation)
-				stage->leader = (int)r;
+			page_journal_name(hello.name, stage_name(self, s), r, hello.incarnation);
+			if (watcher_add(&self->watcher, &self->role.place, &hello) != STATUS_OK &&
+				replica->phase >= PHASE_RUNNING)
+				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
+					mono_ns());
 		}
-	}
 	return true;
 }
 

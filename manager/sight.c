@@ -26,16 +26,44 @@ static char thread_state(uint32_t pid, uint32_t tid, uint64_t *cpu_ns)
 	return state;
 }
 
+bool sight_adopt(struct failover *failover, const struct page *page)
+{
+	if (page->incarnations == 0)
+		return false;
+	failover->incarnations = page->incarnations;
+	failover->replicas_ordered = failover->sequencer_seen = true;
+	failover->started = atomic_read_relaxed(&page->ingress.batches) != 0;
+	for (uint32_t s = 0; s < failover->stages_count; s++) {
+		struct failover_stage *stage = &failover->stages[s];
+		const struct page_term *leader = page_leader(&page->stages[s]);
+
+		stage->term = page->stages[s].term;
+		for (uint32_t r = 0; r < stage->replicas_count; r++) {
+			const struct page_replica *replica = &page->stages[s].replicas[r];
+
+			stage->replicas[r].incarnation = replica->incarnation;
+			stage->replicas[r].phase = replica->state == REPLICA_READY ? PHASE_READY
+						   : replica->state == REPLICA_RESTORING
+							   ? PHASE_RUNNING
+							   : PHASE_STARTING;
+			if (leader->incarnation == replica->incarnation)
+				stage->leader = (int)r;
+		}
+	}
+	return true;
+}
+
 void sight_take(struct watch_sight *sight, const struct page_replica *replica, uint64_t published)
 {
 	uint32_t waiting = atomic_read_relaxed(&replica->waiting);
+	uint64_t next_batch = atomic_read_acquire(&replica->next_batch);
 	char state = 'R';
 
 	*sight = (struct watch_sight){
-		.next_batch = atomic_read_acquire(&replica->next_batch),
+		.progress = next_batch + atomic_read_relaxed(&replica->progress),
 		.waits_on_others = waiting == WAIT_OUTPUT || waiting == WAIT_LEADER,
 	};
-	sight->outstanding = sight->next_batch < published;
+	sight->outstanding = next_batch < published;
 	if (!sight->outstanding)
 		return; /* nothing to be late with: /proc is left alone */
 	state = thread_state(replica->pid, replica->tid, &sight->cpu_ns);

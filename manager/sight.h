@@ -4,7 +4,11 @@
 #define UNDERSTUDY_MANAGER_SIGHT_H
 
 #include "loggers/page.h"
+#include "manager/failover.h"
 #include "manager/watch.h"
+
+/* Where things stood when a former manager ended; false if it had not begun. */
+bool sight_adopt(struct failover *failover, const struct page *page);
 
 /* published: batches that the sequencer has published so far. */
 void sight_take(struct watch_sight *sight, const struct page_replica *replica, uint64_t published);

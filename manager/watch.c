@@ -6,8 +6,8 @@ bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t n
 {
 	bool suspicious = sight->outstanding && (sight->stopped || !sight->waits_on_others);
 
-	if (!suspicious || watch->since_ns == 0 || sight->next_batch != watch->next_batch) {
-		watch->next_batch = sight->next_batch;
+	if (!suspicious || watch->since_ns == 0 || sight->progress != watch->progress) {
+		watch->progress = sight->progress;
 		watch->since_ns = suspicious ? now_ns : 0;
 		watch->cpu_ns = sight->cpu_ns;
 		return false;

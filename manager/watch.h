@@ -12,7 +12,7 @@
 
 /* What was seen of a replica at one moment. */
 struct watch_sight {
-	uint64_t next_batch;
+	uint64_t progress;    /* any change is one */
 	bool outstanding;     /* input is there for it */
 	bool waits_on_others; /* for room, or for its leader: not its own fault */
 	bool stopped;	      /* by a signal */
@@ -21,7 +21,7 @@ struct watch_sight {
 };
 
 struct watch {
-	uint64_t next_batch;
+	uint64_t progress;
 	uint64_t since_ns; /* no progress since; 0: no reason to watch */
 	uint64_t cpu_ns;   /* then */
 };

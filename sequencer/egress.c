@@ -302,9 +302,11 @@ static void account_release(struct egress *egress, const struct batch_header *ba
 	if (atomic_read_relaxed(&egress->page->open_failovers) != 0)
 		account_failovers(egress, source, now_ns, gap_ns);
 	egress->last_mark_ns = now_ns;
-	if (counts->first_release_ns == 0)
-		counts->first_release_ns = now_ns;
-	atomic_write_relaxed(&counts->last_release_ns, now_ns);
+	if (batch->packets > 0) {
+		if (counts->first_release_ns == 0)
+			counts->first_release_ns = now_ns;
+		atomic_write_relaxed(&counts->last_release_ns, now_ns);
+	}
 	if (batch->packets > 0 && now_ns > batch->ingress_mono_ns)
 		histogram_add(&counts->latency, now_ns - batch->ingress_mono_ns, batch->packets);
 	counter_add(&counts->wins[source->replica], 1);

@@ -33,18 +33,19 @@ static enum status reserve(struct ingress *ingress, uint64_t now_ns)
 	return STATUS_OK;
 }
 
-/* Fills the batch from the ports in turn; END once all have ended. */
+/* Fills the batch from the ports, another one first each time; END once all have ended. */
 static enum status receive(struct ingress *ingress)
 {
 	for (uint32_t i = 0; i < ingress->ports_count; i++) {
-		struct port *port = &ingress->ports[i];
+		uint32_t number = (uint32_t)((ingress->next_batch + i) % ingress->ports_count);
+		struct port *port = &ingress->ports[number];
 		enum status status;
 
-		if (ingress->ports_ended & 1u << i || batch_is_full(&ingress->batch))
+		if (ingress->ports_ended & 1u << number || batch_is_full(&ingress->batch))
 			continue;
 		status = port->ops->receive(port, &ingress->batch, ingress->counts);
 		if (status == STATUS_END)
-			ingress->ports_ended |= 1u << i;
+			ingress->ports_ended |= 1u << number;
 		else if (status == STATUS_IO)
 			return status;
 	}
@@ -87,7 +88,7 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	counter_add(&ingress->counts->packets, packets);
 	counter_add(&ingress->counts->ticks, count - packets);
 	counter_add(&ingress->counts->batches, 1);
-	if (ingress->counts->started_ns == 0)
+	if (ingress->counts->started_ns == 0 && packets > 0)
 		atomic_write_relaxed(&ingress->counts->started_ns, now_ns);
 	return STATUS_OK;
 }

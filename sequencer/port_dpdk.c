@@ -7,6 +7,7 @@
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,13 @@
 #define MBUF_CACHE 256
 #define RX_BURST 64
 #define EAL_HUGEPAGES_MIN 128
+#define LCORES_BYTES 4096
 
 struct dpdk_port {
 	uint16_t id;
 	struct rte_mempool *pool;
+	struct rte_mbuf *burst[RX_BURST]; /* received; those from burst_next on wait for room */
+	uint16_t burst_next, burst_count;
 };
 
 static bool hugepages_suffice(void)
@@ -39,6 +43,20 @@ static bool hugepages_suffice(void)
 	return pages >= EAL_HUGEPAGES_MIN;
 }
 
+/* One lcore, on all cores that the process may run on: role_take_core places packet threads. */
+static void name_lcores(char lcores[LCORES_BYTES])
+{
+	size_t used = (size_t)snprintf(lcores, LCORES_BYTES, "--lcores=0@(");
+	cpu_set_t cores;
+
+	if (sched_getaffinity(0, sizeof(cores), &cores) != 0)
+		CPU_SET(0, &cores);
+	for (int core = 0; core < CPU_SETSIZE && used + 8 < LCORES_BYTES; core++)
+		if (CPU_ISSET(core, &cores))
+			used += (size_t)snprintf(lcores + used, LCORES_BYTES - used, "%d,", core);
+	lcores[used - 1] = ')';
+}
+
 /*
  * Once in a process. Hugepages where there are any (see LESSONS for the pairs of options); of PCI
  * devices only the one that is asked for is touched: the others may be somebody's network.
@@ -46,8 +64,8 @@ static bool hugepages_suffice(void)
 static bool eal_start(const char *devargs, enum hugepages hugepages, char *error)
 {
 	static bool started;
-	char *arguments[12] = {"understudy", "--log-level=3", "--lcores=0@(0-1)", "--no-telemetry"};
-	char device[PATH_BYTES];
+	char lcores[LCORES_BYTES], device[PATH_BYTES];
+	char *arguments[12] = {"understudy", "--log-level=3", lcores, "--no-telemetry"};
 	unsigned int part;
 	int count = 4;
 
@@ -61,6 +79,7 @@ static bool eal_start(const char *devargs, enum hugepages hugepages, char *error
 		arguments[count++] = "-m";
 		arguments[count++] = "256";
 	}
+	name_lcores(lcores);
 	snprintf(device, sizeof(device), "%s", devargs);
 	if (sscanf(devargs, "%x:%x:%x.%x", &part, &part, &part, &part) == 4) {
 		arguments[count++] = "-a";
@@ -75,51 +94,63 @@ static bool eal_start(const char *devargs, enum hugepages hugepages, char *error
 	return started;
 }
 
+/* A received frame becomes a record, or a counted drop. */
+static void take_frame(const struct port *port, struct rte_mbuf *mbuf, struct batch_writer *batch,
+	struct page_ingress *counts)
+{
+	uint32_t length = rte_pktmbuf_pkt_len(mbuf);
+	struct batch_record *record;
+	const void *whole;
+	uint8_t *frame;
+
+	counts->seen++;
+	if (length < FRAME_BYTES_MIN) {
+		counts->dropped[INGRESS_RUNT]++;
+		return;
+	}
+	if (length > FRAME_BYTES_MAX) {
+		counts->dropped[INGRESS_OVERSIZE]++;
+		return;
+	}
+	if (load_be16(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, 12)) == WIRE_TPID) {
+		counts->dropped[INGRESS_OUR_TAG]++;
+		return;
+	}
+	frame = batch_add(batch, RECORD_PACKET, length, &record);
+	record->port = port->number;
+	if (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+		record->flags |= RECORD_VLAN_STRIPPED;
+		record->vlan_tci = mbuf->vlan_tci;
+	}
+	if ((mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+		record->flags |= RECORD_IP_CKSUM_BAD;
+	if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+		record->flags |= RECORD_L4_CKSUM_BAD;
+	whole = rte_pktmbuf_read(mbuf, 0, length, frame);
+	if (whole != frame)
+		memcpy(frame, whole, length);
+	counts->bytes += length;
+}
+
+/* A burst that does not fit into this batch goes on in the next one. */
 static enum status dpdk_receive(struct port *port, struct batch_writer *batch,
 	struct page_ingress *counts)
 {
 	struct dpdk_port *self = port->self;
-	struct rte_mbuf *mbufs[RX_BURST];
-	uint16_t room = BATCH_PACKETS_MAX - batch->header->count, received;
 
-	received = rte_eth_rx_burst(self->id, 0, mbufs, room < RX_BURST ? room : RX_BURST);
-	for (uint16_t i = 0; i < received; i++) {
-		uint32_t length = rte_pktmbuf_pkt_len(mbufs[i]);
-		struct batch_record *record;
-		uint8_t *frame;
-
-		counts->seen++;
-		if (length < FRAME_BYTES_MIN) {
-			counts->dropped[INGRESS_RUNT]++;
-		} else if (length > FRAME_BYTES_MAX) {
-			counts->dropped[INGRESS_OVERSIZE]++;
-		} else if (batch_is_full(batch)) {
-			counts->dropped[INGRESS_PORT_FULL]++;
-		} else if (load_be16(rte_pktmbuf_mtod_offset(mbufs[i], uint8_t *, 12)) ==
-			   WIRE_TPID) {
-			counts->dropped[INGRESS_OUR_TAG]++;
-		} else {
-			frame = batch_add(batch, RECORD_PACKET, length, &record);
-			record->port = port->number;
-			if (mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
-				record->flags |= RECORD_VLAN_STRIPPED;
-				record->vlan_tci = mbufs[i]->vlan_tci;
-			}
-			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) ==
-				RTE_MBUF_F_RX_IP_CKSUM_BAD)
-				record->flags |= RECORD_IP_CKSUM_BAD;
-			if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) ==
-				RTE_MBUF_F_RX_L4_CKSUM_BAD)
-				record->flags |= RECORD_L4_CKSUM_BAD;
-			const void *whole = rte_pktmbuf_read(mbufs[i], 0, length, frame);
-
-			if (whole != frame)
-				memcpy(frame, whole, length);
-			counts->bytes += length;
-		}
-		rte_pktmbuf_free(mbufs[i]);
+	if (self->burst_next == self->burst_count) {
+		self->burst_next = 0;
+		self->burst_count = rte_eth_rx_burst(self->id, 0, self->burst, RX_BURST);
+		if (self->burst_count == 0)
+			return STATUS_EMPTY;
 	}
-	return received > 0 ? STATUS_OK : STATUS_EMPTY;
+	while (self->burst_next < self->burst_count && !batch_is_full(batch)) {
+		struct rte_mbuf *mbuf = self->burst[self->burst_next++];
+
+		take_frame(port, mbuf, batch, counts);
+		rte_pktmbuf_free(mbuf);
+	}
+	return STATUS_OK;
 }
 
 static uint32_t dpdk_reserve(struct port *port, struct port_frame *frames, uint32_t count)
@@ -162,6 +193,8 @@ static void dpdk_close(struct port *port)
 {
 	struct dpdk_port *self = port->self;
 
+	while (self->burst_next < self->burst_count)
+		rte_pktmbuf_free(self->burst[self->burst_next++]);
 	rte_eth_dev_stop(self->id);
 	rte_eth_dev_close(self->id);
 	free(self);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomics.h"
 #include "core/digest.h"
 
 enum undo_kind { UNDO_CHANGE, UNDO_INSERT, UNDO_ERASE };
@@ -27,6 +28,7 @@ void engine_open(struct engine *engine, uint64_t hash_seed, bool tracks, engine_
 		.expire = expire,
 		.expire_context = expire_context,
 	};
+	engine->progress = &engine->own_progress;
 }
 
 void engine_close(struct engine *engine)
@@ -409,6 +411,7 @@ static void expire_one(struct engine *engine, uint32_t link, uint64_t now_ns, ui
 	uint8_t key[KEY_BYTES_MAX];
 	struct txn txn;
 
+	counter_add(engine->progress, 1);
 	memcpy(key, entry->key, table->spec.key_bytes);
 	txn_begin(&txn, engine, id, now_ns, (uint16_t)entry->home);
 	if (engine->expire != NULL)
@@ -439,6 +442,7 @@ static void sort_links(const struct engine *engine, uint64_t *links, uint32_t co
 	while (count > 1) {
 		uint64_t top = links[0];
 
+		counter_add(engine->progress, 1);
 		links[0] = links[--count];
 		links[count] = top;
 		sift_links(engine, links, 0, count);

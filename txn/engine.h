@@ -73,6 +73,8 @@ struct engine {
 	uint32_t tombstones_count, tombstones_capacity;
 	engine_expire expire;
 	void *expire_context;
+	uint64_t *progress; /* counts steps of work that may take long, for who watches; not NULL */
+	uint64_t own_progress;
 };
 
 /* hash_seed perturbs layout only. */

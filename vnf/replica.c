@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomics.h"
 #include "core/bytes.h"
 #include "core/delta.h"
 #include "core/digest.h"
@@ -232,6 +233,7 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 		while (end < most &&
 			!engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
 			load_packet(replica, batch, end++);
+		counter_add(replica->engine.progress, 1);
 		engine_advance(&replica->engine, clock_ns, batch->header->first_id + from);
 		for (uint32_t i = 0; i < replica->vnfs_count; i++)
 			run_vnf(replica, &replica->vnfs[i], from, end);

@@ -179,6 +179,7 @@ static enum status restore(struct vnf_role *self)
 	if (head.state_digest != self->replica.engine.state_digest)
 		return STATUS_CORRUPT;
 	self->next_batch = self->fold_batch = head.batch;
+	self->fold_position = self->input.position;
 	self->base_seen = head.batch;
 	return STATUS_OK;
 }
@@ -313,6 +314,7 @@ static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at
 	uint32_t images, bytes;
 	enum status status;
 
+	counter_add(&self->self->progress, 1);
 	while ((status = reserve(self, FOLD_BLOCK_BYTES, &out)) == STATUS_BLOCKED)
 		wait_round(self, WAIT_OUTPUT, NULL, 0);
 	if (status != STATUS_OK)
@@ -347,8 +349,11 @@ static enum status fold_if_due(struct vnf_role *self, uint64_t next_id, bool at_
 		engine_base_advanced(&self->replica.engine, page->base_next_id);
 		self->base_seen = base_batch;
 	}
-	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation ||
-		base_batch < self->fold_batch)
+	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation)
+		return STATUS_OK;
+	/* One at a time; one that has not become base values in half a journal is lost. */
+	if (base_batch < self->fold_batch &&
+		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 2)
 		return STATUS_OK;
 	if (!at_end && self->next_batch % config->fold_batches != 0 &&
 		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 8)
@@ -472,6 +477,7 @@ static enum status start(struct vnf_role *self, char *error)
 		error);
 	if (status != STATUS_OK)
 		return status;
+	self->replica.engine.progress = &self->self->progress;
 	status = journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME);
 	if (status == STATUS_OK)
 		status = restore(self);
@@ -515,7 +521,13 @@ int vnf_role_main(const struct role_options *options)
 		       self.role.config->protect;
 	handle_fatal_signals(&self);
 	if (start(&self, error) != STATUS_OK) {
-		page_fail(self.role.page, "%.200s", error);
+		/* Only at the beginning is that the run's failure; later the others carry on. */
+		if (page_leader(self.stage)->incarnation == 0) {
+			page_fail(self.role.page, "%.200s", error);
+		} else {
+			fprintf(stderr, "understudy: %s; another try in a second\n", error);
+			sleep(1);
+		}
 		return 1;
 	}
 	while (!atomic_read_acquire(&self.go) && !atomic_read_relaxed(&self.role.page->stop))

@@ -81,7 +81,7 @@ value() { python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); print(e
 # What is true of every protected run's report.
 CLEAN='all(r[k] == 0 for k in ("lost", "duplicated", "reordered", "digest_mismatches")) and not r["unexpected"]'
 
-# The processes of our run directory: all of them, or those whose role is a word such as manager.
+# The processes of our run directory: all of them, or those of a role such as manager or edge/0.
 role_pids() {
 	python3 - "$RUN_DIR" "${1:-}" <<'PY'
 import glob, os, sys
@@ -91,7 +91,7 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
     except OSError:
         continue
     if len(words) > 2 and os.path.basename(words[0]) == "understudy" and sys.argv[1] in words \
-            and sys.argv[2] in ("", words[1]):
+            and sys.argv[2] in ("", words[1], open(path.replace("cmdline", "comm")).read().strip()):
         print(path.split("/")[2])
 PY
 }

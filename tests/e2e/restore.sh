@@ -74,4 +74,25 @@ for variant in active passive; do for fault in kill stop; do
 		'r["failovers"][0]["restored_us"] > 0')
 	settle "$name" "$problem"
 done; done
+# The manager and a replica die at once: the next manager finds out, and the chain is whole again.
+for variant in active passive; do for number in 0 1; do
+	rm -rf "$WORK/log" "$WORK/out.json"
+	chain "$WORK/c.yaml" "variant=$variant" fold_batches=64
+	"$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$((COUNT * 3))" --output null: \
+		--run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
+	supervisor=$!
+	for _ in $(seq 100); do
+		"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | grep -c ' ready ' | grep -qx 2 && break
+		sleep 0.05
+	done
+	sleep 0.3
+	kill -9 $(role_pids manager) $(role_pids "edge/$number")
+	( sleep "$RUN_SECONDS_MAX"; kill -9 $supervisor 2>/dev/null ) >/dev/null 2>&1 &
+	guard=$!
+	wait $supervisor
+	STATUS=$?
+	kill $guard 2>/dev/null
+	settle "$variant: the manager and edge/$number die at once" "$(why out "$CLEAN" 'len(r["failovers"]) == 1' \
+		'r["failovers"][0]["restored_us"] > 0')"
+done; done
 finish

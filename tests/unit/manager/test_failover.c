@@ -13,13 +13,22 @@
 
 #include "manager/failover.h"
 #include "manager/watch.h"
+#include "tests/unit/random.h"
 
 static struct failover failover;
 static struct failover_effects effects;
 
 static void event(enum failover_event_type type, uint32_t replica, uint64_t incarnation)
 {
-	failover_step(&failover, &(struct failover_event){type, 0, replica, incarnation}, &effects);
+	failover_step(&failover, &(struct failover_event){type, 0, replica, incarnation, 0},
+		&effects);
+}
+
+static void attached(uint32_t replica, uint64_t incarnation, uint32_t consumer)
+{
+	failover_step(&failover,
+		&(struct failover_event){EVENT_ATTACHED, 0, replica, incarnation, consumer},
+		&effects);
 }
 
 /* The place of an effect among the last ones, or -1. */
@@ -46,10 +55,11 @@ static void bring_up(uint32_t replicas)
 	for (uint32_t r = 0; r < replicas; r++) {
 		event(EVENT_REPLICA, r, r + 1);
 		assert_int_equal(place(EFFECT_ATTACH, r + 1), 0);
-		event(EVENT_ATTACHED, r, r + 1);
-		event(EVENT_ATTACHED, r, r + 1);
+		attached(r, r + 1, 0);
+		attached(r, r + 1, 2);
+		attached(r, r + 1, 2); /* the same consumer again is no other one */
 		assert_int_equal(effects.count, 0);
-		event(EVENT_ATTACHED, r, r + 1);
+		attached(r, r + 1, 1);
 		assert_true(place(EFFECT_GO, r + 1) >= 0);
 		assert_int_equal(place(EFFECT_GO_SEQUENCER, 0) >= 0, r + 1 == replicas);
 	}
@@ -92,10 +102,41 @@ static void test_all_lost(void **state)
 	event(EVENT_LOST, 1, 2);
 	assert_int_equal(place(EFFECT_PROMOTE, 0), -1);
 	event(EVENT_REPLICA, 0, 3);
-	for (int i = 0; i < 3; i++)
-		event(EVENT_ATTACHED, 0, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		attached(0, 3, i);
 	assert_true(place(EFFECT_PROMOTE, 3) >= 0);
 	assert_true(place(EFFECT_PROMOTE, 3) < place(EFFECT_GO, 3));
+}
+
+/* A consumer that appears while a journal is being attached is asked again: it may not know. */
+static void test_consumer_comes_late(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_LOST, 1, 2);
+	event(EVENT_REPLICA, 1, 3);
+	attached(1, 3, 0);
+	event(EVENT_LOGGER, 2, 0);
+	assert_int_equal(effects.count, 1);
+	assert_int_equal(place(EFFECT_ATTACH, 3), 0);
+	attached(1, 3, 2);
+	attached(1, 3, 2);
+	assert_int_equal(place(EFFECT_GO, 3), -1);
+	attached(1, 3, 1);
+	assert_true(place(EFFECT_GO, 3) >= 0);
+	event(EVENT_SEQUENCER, 0, 0);
+	assert_int_equal(effects.count, 0);
+}
+
+/* With two slaves the loss of one is no reason to shout. */
+static void test_alone(void **state)
+{
+	(void)state;
+	bring_up(3);
+	event(EVENT_LOST, 2, 3);
+	assert_int_equal(place(EFFECT_ALONE, 0), -1);
+	event(EVENT_LOST, 0, 1);
+	assert_true(place(EFFECT_ALONE, 0) >= 0);
 }
 
 static void test_unprotected(void **state)
@@ -107,7 +148,7 @@ static void test_unprotected(void **state)
 	event(EVENT_BEGIN, 0, 0);
 	event(EVENT_SEQUENCER, 0, 0);
 	event(EVENT_REPLICA, 0, 1);
-	event(EVENT_ATTACHED, 0, 1);
+	attached(0, 1, 0);
 	assert_true(place(EFFECT_GO_SEQUENCER, 0) >= 0);
 	event(EVENT_LOST, 0, 1);
 	assert_true(place(EFFECT_FAIL, 0) >= 0);
@@ -145,11 +186,8 @@ static void check_effects(bool *sealed, uint64_t *leader, uint64_t *highest)
 
 static void test_random_lives(void **state)
 {
-	const char *given = getenv("SEED");
-	unsigned int seed = given != NULL ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
-
 	(void)state;
-	printf("SEED=%u\n", seed);
+	seed_random();
 	for (int life = 0; life < 3000; life++) {
 		static bool sealed[4096];
 		uint64_t leader = 1, highest = 0;
@@ -159,14 +197,16 @@ static void test_random_lives(void **state)
 		bring_up(replicas);
 		highest = replicas;
 		for (int i = 0; i < 100; i++) {
-			uint32_t r, incarnation;
+			uint32_t r = next_random() % replicas, type = next_random() % 4,
+				 incarnation;
 
-			seed = seed * 1103515245u + 12345u;
-			r = (seed >> 8) % replicas;
 			incarnation = (uint32_t)failover.stages[0].replicas[r].incarnation;
-			if ((seed >> 20) % 8 == 0 && incarnation > 1)
+			if (next_random() % 8 == 0 && incarnation > 1)
 				incarnation--; /* news of a former life */
-			event(EVENT_REPLICA + (seed >> 16) % 4, r, incarnation);
+			if (EVENT_REPLICA + type == EVENT_ATTACHED)
+				attached(r, incarnation, next_random() % 3);
+			else
+				event(EVENT_REPLICA + type, r, incarnation);
 			check_effects(sealed, &leader, &highest);
 		}
 		for (uint32_t round = 0; round < 3; round++)
@@ -174,8 +214,8 @@ static void test_random_lives(void **state)
 				uint64_t incarnation = failover.stages[0].replicas[r].incarnation;
 
 				event(EVENT_REPLICA, r, incarnation);
-				for (int i = 0; i < 3; i++)
-					event(EVENT_ATTACHED, r, incarnation);
+				for (uint32_t i = 0; i < 3; i++)
+					attached(r, incarnation, i);
 				event(EVENT_CAUGHT_UP, r, incarnation);
 			}
 		assert_true(failover_is_redundant(&failover)); /* L1: once faults stop */
@@ -196,7 +236,7 @@ static void test_hangs(void **state)
 		{{.outstanding = false, .blocked = true}, false},
 		{{.outstanding = true, .blocked = true, .waits_on_others = true}, false},
 		{{.outstanding = true, .stopped = true, .waits_on_others = true}, true},
-		{{.outstanding = true, .blocked = true, .next_batch = 9}, false}, /* it moved */
+		{{.outstanding = true, .blocked = true, .progress = 9}, false}, /* it moved */
 	};
 
 	(void)state;
@@ -205,7 +245,7 @@ static void test_hangs(void **state)
 		struct watch_sight first = rows[i].sight;
 
 		first.cpu_ns = 0;
-		first.next_batch = 0;
+		first.progress = 0;
 		assert_false(watch_step(&watch, &first, 1000, 100));
 		assert_false(watch_step(&watch, &first, 1099, 100));
 		assert_int_equal(watch_step(&watch, &rows[i].sight, 1100, 100), rows[i].hangs);
@@ -218,6 +258,8 @@ int main(void)
 		cmocka_unit_test(test_master_lost),
 		cmocka_unit_test(test_slave_lost),
 		cmocka_unit_test(test_all_lost),
+		cmocka_unit_test(test_consumer_comes_late),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_unprotected),
 		cmocka_unit_test(test_random_lives),
 		cmocka_unit_test(test_hangs),
