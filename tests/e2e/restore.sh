@@ -43,11 +43,10 @@ for row in "${rows[@]}"; do for slaves in 1 2; do
 		"len(r['failovers']) == ${#kills[@]}" 'r["digests_compared"] > 0' 'r["log"]["folds"] > 0')"
 done; done
 
-# A manager that dies; then, under the next one, a master.
-for variant in active passive; do for fault in kill stop; do
+# begin VARIANT: a long run in the background, once both replicas are ready; its pid in $supervisor.
+begin() {
 	rm -rf "$WORK/log" "$WORK/out.json"
-	chain "$WORK/c.yaml" "variant=$variant" fold_batches=64 retention=64MiB
-	name="$variant: the manager dies, then $fault master"
+	chain "$WORK/c.yaml" "variant=$1" fold_batches=64 retention=64MiB
 	"$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$((COUNT * 3))" --output null: \
 		--run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
 	supervisor=$!
@@ -56,6 +55,21 @@ for variant in active passive; do for fault in kill stop; do
 		sleep 0.05
 	done
 	sleep 0.3
+}
+
+# Waits for its end, which must come; leaves STATUS.
+await_end() {
+	local guard
+	( sleep "$RUN_SECONDS_MAX"; kill -9 $supervisor 2>/dev/null ) >/dev/null 2>&1 &
+	guard=$!
+	wait $supervisor
+	STATUS=$?
+	kill $guard 2>/dev/null
+}
+
+# A manager that dies; then, under the next one, a master.
+for variant in active passive; do for fault in kill stop; do
+	begin $variant
 	manager=$(role_pids manager)
 	problem=
 	kill -9 $manager || problem="no manager to kill; "
@@ -65,33 +79,17 @@ for variant in active passive; do for fault in kill stop; do
 	done
 	grep -q injected "$WORK/inject" || problem+="not injected: $(cat "$WORK/inject"); "
 	[ "$(role_pids manager)" != "$manager" ] || problem+="no new manager; "
-	( sleep "$RUN_SECONDS_MAX"; kill $supervisor 2>/dev/null ) >/dev/null 2>&1 &
-	guard=$!
-	wait $supervisor
-	STATUS=$?
-	kill $guard 2>/dev/null
+	await_end
 	problem+=$(why out "$CLEAN" 'len(r["failovers"]) == 1' "r['failovers'][0]['role'] == 'master'" \
 		'r["failovers"][0]["restored_us"] > 0')
-	settle "$name" "$problem"
+	settle "$variant: the manager dies, then $fault master" "$problem"
 done; done
+
 # The manager and a replica die at once: the next manager finds out, and the chain is whole again.
 for variant in active passive; do for number in 0 1; do
-	rm -rf "$WORK/log" "$WORK/out.json"
-	chain "$WORK/c.yaml" "variant=$variant" fold_batches=64
-	"$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$((COUNT * 3))" --output null: \
-		--run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
-	supervisor=$!
-	for _ in $(seq 100); do
-		"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | grep -c ' ready ' | grep -qx 2 && break
-		sleep 0.05
-	done
-	sleep 0.3
+	begin $variant
 	kill -9 $(role_pids manager) $(role_pids "edge/$number")
-	( sleep "$RUN_SECONDS_MAX"; kill -9 $supervisor 2>/dev/null ) >/dev/null 2>&1 &
-	guard=$!
-	wait $supervisor
-	STATUS=$?
-	kill $guard 2>/dev/null
+	await_end
 	settle "$variant: the manager and edge/$number die at once" "$(why out "$CLEAN" 'len(r["failovers"]) == 1' \
 		'r["failovers"][0]["restored_us"] > 0')"
 done; done
