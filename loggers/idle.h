@@ -41,9 +41,8 @@ static inline void idle_worked(struct idle *idle)
 }
 
 /*
- * One round without work. Once spinning has not helped it notes the wake words, lets the
- * caller look
- * once more, and sleeps in the round after that, for at most timeout_ns.
+ * One round without work. Once spinning has not helped it notes the wake words, lets the caller
+ * look once more, and sleeps in the round after that, for at most timeout_ns.
  */
 void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count,
 	uint64_t timeout_ns);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The failover planner: which replicas there are, who leads, and what to do when one is lost.
- * A pure
- * state machine (DESIGN section 11): failover_step(event) returns effects for the shell to
- * carry out,
- * in order. It knows no clock, socket or process.
+ * The failover planner: which replicas there are, who leads, and what to do when one is lost. A
+ * pure state machine (DESIGN section 11): failover_step(event) returns effects for the shell to
+ * carry out, in order. It knows no clock, socket or process.
  */
 #ifndef UNDERSTUDY_MANAGER_FAILOVER_H
 #define UNDERSTUDY_MANAGER_FAILOVER_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Whether a replica hangs (DESIGN section 8): input outstanding and no progress for hang_ms,
- * although
- * its thread's CPU time advanced that much, or it is stopped or blocked. A core.
+ * although its thread's CPU time advanced that much, or it is stopped or blocked. A core.
  */
 #ifndef UNDERSTUDY_MANAGER_WATCH_H
 #define UNDERSTUDY_MANAGER_WATCH_H

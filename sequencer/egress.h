@@ -35,8 +35,7 @@ struct egress {
 	uint32_t ports_count;
 	bool passive;
 	bool protect;
-	bool wait_disk;	   /* durability: disk */
-	uint64_t stall_ns; /* how long a port that does not wait may stay full */
+	bool wait_disk; /* durability: disk */
 	struct egress_source sources[SOURCES_MAX];
 	struct batch_view batch; /* the next one to release, once it is open */
 	bool batch_is_open;
@@ -47,7 +46,6 @@ struct egress {
 	struct port_frame frames[PORTS_MAX][SEND_BURST];
 	uint32_t frames_reserved[PORTS_MAX];
 	uint32_t frames_filled[PORTS_MAX];
-	uint64_t clock_shift_ns;
 	/* The shell's: an alarm to write out. */
 	void (*alarm)(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
 		uint32_t bytes);

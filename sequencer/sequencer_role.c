@@ -15,7 +15,6 @@
 
 #define IDLE_NS 1000000
 #define POLL_NS 50000 /* of ports, and of a journal that is full */
-#define STALL_NS 100000000ull
 
 /* FREE -> HANDED by the control thread -> TAKEN -> DONE by the egress thread -> FREE */
 enum attachment_state { ATTACHMENT_FREE, ATTACHMENT_HANDED, ATTACHMENT_TAKEN, ATTACHMENT_DONE };
@@ -271,7 +270,6 @@ static enum status start(struct sequencer *self, char *error)
 	self->egress.passive = config->protect &&
 			       config->stages[config->stages_count - 1].variant == VARIANT_PASSIVE;
 	self->egress.wait_disk = config->protect && config->durability == DURABILITY_DISK;
-	self->egress.stall_ns = STALL_NS;
 	self->egress.alarm = write_alarm;
 	self->egress.alarm_context = self;
 	self->egress.counts->mismatch_batch = NO_BATCH;

@@ -120,8 +120,7 @@ bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint3
 
 /*
  * post: a value that cannot be recomputed (a lookup elsewhere, a measurement). ask runs in
- * the leader
- * alone and is recorded; a slave reads the record back. At most 64 bytes.
+ * the leader alone and is recorded; a slave reads the record back. At most 64 bytes.
  */
 void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
 	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context);
