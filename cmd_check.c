@@ -49,8 +49,13 @@ int command_check(const struct options *options)
 		printf("\n");
 		json_decref(root);
 	} else if (status == STATUS_OK) {
-		printf("%s: chain '%s' is valid: %u stage, %u replicas\n", options->words[0],
-			config->chain, config->stages_count, config_replicas(config, 0));
+		uint32_t replicas = 0;
+
+		for (uint32_t s = 0; s < config->stages_count; s++)
+			replicas += config_replicas(config, s);
+		printf("%s: chain '%s' is valid: %u %s, %u replicas\n", options->words[0],
+			config->chain, config->stages_count,
+			config->stages_count == 1 ? "stage" : "stages", replicas);
 	} else {
 		fprintf(stderr, "understudy: %s\n", error);
 	}

@@ -434,10 +434,11 @@ static bool prepare(struct supervisor *self, char *error)
 	if (replica == NULL)
 		return false;
 	status = role_config(&self->config, &self->options->role, error);
-	if (status == STATUS_OK)
-		status = stage_open(replica, self->config, 0, false, 0, error);
-	if (status == STATUS_OK)
-		replica_close(replica);
+	for (uint32_t s = 0; status == STATUS_OK && s < self->config->stages_count; s++) {
+		status = stage_open(replica, self->config, s, false, 0, error);
+		if (status == STATUS_OK)
+			replica_close(replica);
+	}
 	free(replica);
 	if (status != STATUS_OK)
 		return false;

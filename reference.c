@@ -67,7 +67,7 @@ static enum status collect(struct sequence *outputs, const struct batch_view *ba
 		const struct batch_record *record = batch->records[i];
 		size_t length = record->length;
 
-		if (outcome.records[i].verdict == VERDICT_FORWARD &&
+		if (outcome_verdict(&outcome.records[i]) == VERDICT_FORWARD &&
 			outcome.records[i].where == 1) {
 			memcpy(frame, batch_frame(record), length);
 			status = delta_apply(frame, &length, FRAME_BYTES_MAX, delta,
@@ -90,14 +90,69 @@ static enum status collect(struct sequence *outputs, const struct batch_view *ba
 	return STATUS_OK;
 }
 
-static enum status run(struct ingress *ingress, struct journal_reader *reader,
-	struct replica *replica, struct sequence *outputs)
+/* The chain's stages, one after another in this thread. */
+struct stages {
+	struct replica *replicas[STAGES_MAX];
+	void *outcomes[STAGES_MAX];
+	uint32_t count, opened;
+};
+
+static void stages_close(struct stages *stages)
 {
-	void *outcome = aligned_alloc(64, OUTCOME_BYTES_MAX);
+	while (stages->opened > 0)
+		replica_close(stages->replicas[--stages->opened]);
+	for (uint32_t s = 0; s < stages->count; s++) {
+		free(stages->replicas[s]);
+		free(stages->outcomes[s]);
+	}
+}
+
+/* Errors: END (what was asked once cannot be recomputed), others; always to be closed. */
+static enum status stages_open(struct stages *stages, const struct config *config, char *error)
+{
+	enum status status;
+
+	stages->count = config->stages_count;
+	for (uint32_t s = 0; s < config->stages_count; s++) {
+		stages->replicas[s] = calloc(1, sizeof(struct replica));
+		stages->outcomes[s] = aligned_alloc(64, OUTCOME_BYTES_MAX);
+		if (stages->replicas[s] == NULL || stages->outcomes[s] == NULL)
+			return STATUS_NO_MEMORY;
+		status = stage_open(stages->replicas[s], config, s, false, 0, error);
+		if (status != STATUS_OK)
+			return status;
+		stages->opened++;
+		if (stage_uses_determinants(stages->replicas[s]))
+			return STATUS_END;
+	}
+	return STATUS_OK;
+}
+
+/* Runs a batch through all stages; the last one's outcome is *bytes long. */
+static enum status stages_execute(struct stages *stages, const struct batch_view *batch,
+	uint32_t *bytes)
+{
+	struct outcome_view before;
+
+	for (uint32_t s = 0; s < stages->count; s++) {
+		struct replica *replica = stages->replicas[s];
+		enum status status;
+
+		replica_begin(replica, batch, s == 0 ? NULL : &before, stages->outcomes[s]);
+		replica_execute(replica, batch, 0, batch->header->count);
+		*bytes = replica_end(replica, batch);
+		status = outcome_open(&before, stages->outcomes[s], *bytes);
+		if (status != STATUS_OK)
+			return status;
+	}
+	return STATUS_OK;
+}
+
+static enum status run(struct ingress *ingress, struct journal_reader *reader,
+	struct stages *stages, struct sequence *outputs)
+{
 	enum status status = STATUS_OK;
 
-	if (outcome == NULL)
-		return STATUS_NO_MEMORY;
 	while (status == STATUS_OK) {
 		struct batch_view batch;
 		const void *payload;
@@ -113,15 +168,13 @@ static enum status run(struct ingress *ingress, struct journal_reader *reader,
 		status = journal_peek(reader, &payload, &bytes);
 		if (status == STATUS_OK)
 			status = batch_open(&batch, payload, bytes);
-		if (status != STATUS_OK)
-			break;
-		replica_begin(replica, &batch, outcome);
-		replica_execute(replica, &batch, 0, batch.header->count);
-		bytes = replica_end(replica, &batch);
-		status = collect(outputs, &batch, outcome, bytes);
+		if (status == STATUS_OK)
+			status = stages_execute(stages, &batch, &bytes);
+		if (status == STATUS_OK)
+			status = collect(outputs, &batch, stages->outcomes[stages->count - 1],
+				bytes);
 		journal_advance(reader);
 	}
-	free(outcome);
 	return status == STATUS_END ? STATUS_OK : status;
 }
 
@@ -129,7 +182,7 @@ static enum status run(struct ingress *ingress, struct journal_reader *reader,
 static enum status reference_run(const struct config *config, struct sequence *outputs, char *error)
 {
 	struct page_ingress *counts = calloc(1, sizeof(*counts));
-	struct replica *replica = calloc(1, sizeof(*replica));
+	struct stages stages = {0};
 	size_t control_bytes = sizeof(struct journal_control);
 	void *memory = mmap(NULL, control_bytes + RING_BYTES, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -144,35 +197,30 @@ static enum status reference_run(const struct config *config, struct sequence *o
 	struct port port;
 	enum status status;
 
-	if (counts == NULL || replica == NULL || memory == MAP_FAILED)
+	if (counts == NULL || memory == MAP_FAILED)
 		return STATUS_NO_MEMORY;
 	journal_format(journal.control, "reference", RING_BYTES, 0, 0, false);
 	status = port_open(&port, 0, config->ports[0].dev, true, config->hugepages, error);
 	if (status == STATUS_OK) {
 		port.trace_clock = true;
 		ingress.ports = &port;
-		status = stage_open(replica, config, 0, false, 0, error);
-		if (status == STATUS_OK && stage_uses_determinants(replica))
-			status = STATUS_END;
+		status = stages_open(&stages, config, error);
 		if (status == STATUS_OK)
 			status = journal_writer_open(&ingress.writer, &journal, 0);
 		if (status == STATUS_OK)
 			status =
 				journal_attach(&reader, &journal, GATE_REQUIRED, 0, "reference", 0);
 		if (status == STATUS_OK) {
-			status = run(&ingress, &reader, replica, outputs);
+			status = run(&ingress, &reader, &stages, outputs);
 			journal_detach(&reader);
 			journal_give_back(&reader);
 			owner_release(&journal.control->owner);
-			replica_close(replica);
-		} else if (status == STATUS_END) {
-			replica_close(replica);
 		}
+		stages_close(&stages);
 		port.ops->close(&port);
 	}
 	munmap(memory, control_bytes + RING_BYTES);
 	free(counts);
-	free(replica);
 	return status;
 }
 

@@ -59,15 +59,21 @@ static const char *failover_fault(const struct page_failover *failover)
 	}
 }
 
+/* Whether consumers had to wait for a new leader: active slaves need none. */
+static bool failover_waits(const struct report *report, const struct page_failover *failover)
+{
+	return failover->was_master &&
+	       report->config->stages[failover->stage].variant != VARIANT_ACTIVE;
+}
+
 static json_t *failovers_json(const struct report *report)
 {
 	const struct page *page = report->page;
-	bool active = report->config->stages[0].variant == VARIANT_ACTIVE;
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
 		const struct page_failover *f = &page->failovers[i];
-		bool promoted = f->was_master && !active;
+		bool promoted = failover_waits(report, f);
 
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f}",
@@ -85,10 +91,36 @@ static json_t *failovers_json(const struct report *report)
 	return list;
 }
 
-static json_t *drops_json(const struct report *report)
+/* By "stage/vnf/cause"; of a single stage "vnf/cause". */
+static void stage_drops(const struct report *report, uint32_t stage, json_t *drops)
 {
 	struct replica *replica = calloc(1, sizeof(*replica));
-	char error[CONFIG_ERROR_BYTES], name[NAME_BYTES];
+	char error[CONFIG_ERROR_BYTES], cause[NAME_BYTES], name[NAME_BYTES * 2];
+
+	if (replica == NULL ||
+		stage_open(replica, report->config, stage, false, 0, error) != STATUS_OK) {
+		free(replica);
+		return;
+	}
+	for (uint32_t v = 0; v < VNFS_MAX; v++)
+		for (uint32_t c = 0; c < DROP_CAUSES_MAX; c++) {
+			uint64_t count = report->page->egress.drops[stage][v][c];
+
+			if (count == 0 || !stage_drop_name(replica, v, c, cause, sizeof(cause)))
+				continue;
+			snprintf(name, sizeof(name), "%s%s%s",
+				report->config->stages_count > 1
+					? report->config->stages[stage].name
+					: "",
+				report->config->stages_count > 1 ? "/" : "", cause);
+			json_object_set_new(drops, name, json_integer((json_int_t)count));
+		}
+	replica_close(replica);
+	free(replica);
+}
+
+static json_t *drops_json(const struct report *report)
+{
 	json_t *drops = json_object();
 	static const char *const ingress_names[] = {"ingress/runt", "ingress/oversize",
 		"ingress/our_tag_type"};
@@ -100,19 +132,8 @@ static json_t *drops_json(const struct report *report)
 	if (report->page->egress.dropped_port > 0)
 		json_object_set_new(drops, "egress/port",
 			json_integer((json_int_t)report->page->egress.dropped_port));
-	if (replica == NULL ||
-		stage_open(replica, report->config, 0, false, 0, error) != STATUS_OK) {
-		free(replica);
-		return drops;
-	}
-	for (uint32_t v = 0; v < VNFS_MAX; v++)
-		for (uint32_t c = 0; c < DROP_CAUSES_MAX; c++)
-			if (report->page->egress.drops[v][c] > 0 &&
-				stage_drop_name(replica, v, c, name, sizeof(name)))
-				json_object_set_new(drops, name,
-					json_integer((json_int_t)report->page->egress.drops[v][c]));
-	replica_close(replica);
-	free(replica);
+	for (uint32_t s = 0; s < report->config->stages_count; s++)
+		stage_drops(report, s, drops);
 	return drops;
 }
 
@@ -196,7 +217,7 @@ static json_t *report_json(const struct report *report)
 			(json_int_t)page->loggers[LOGGER_DETERMINANTS].determinant_bytes,
 			"outcome_bytes", (json_int_t)page->loggers[LOGGER_DETERMINANTS].bytes,
 			"folds", (json_int_t)page->folds, "base_batch",
-			(json_int_t)page->base_batch, "gaps",
+			(json_int_t)page_base_batch(page, report->config->stages_count), "gaps",
 			(json_int_t)(page->loggers[0].gaps + page->loggers[1].gaps +
 				     page->loggers[2].gaps)));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
@@ -223,7 +244,6 @@ enum status report_write(const struct report *report, const char *path)
 static void print_failovers(const struct report *report, FILE *out)
 {
 	const struct page *page = report->page;
-	bool active = report->config->stages[0].variant == VARIANT_ACTIVE;
 
 	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX && i < 16; i++) {
 		const struct page_failover *f = &page->failovers[i];
@@ -231,7 +251,7 @@ static void print_failovers(const struct report *report, FILE *out)
 		fprintf(out, "  %-5s %s/%-6s at packet %-8llu detected %9.1f us", failover_fault(f),
 			report->config->stages[f->stage].name, f->was_master ? "master" : "slave",
 			(unsigned long long)f->at_packet, us(f->detected_ns, f->t0_ns));
-		if (f->was_master && !active)
+		if (failover_waits(report, f))
 			fprintf(out, ", promoted %9.1f us", us(f->promoted_ns, f->t0_ns));
 		fprintf(out,
 			", first release %9.1f us, outage %9.1f us, redundant again %9.1f ms\n",

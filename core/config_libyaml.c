@@ -281,15 +281,24 @@ static bool take_stage(struct reader *reader, yaml_node_t *node, void *into)
 		return false;
 	if (stage->name[0] == 0 || stage->vnfs_count == 0)
 		return fail(reader, node, "a stage needs a 'name' and 'vnfs'");
-	if (config->stages_count > 1)
-		return fail(reader, node,
-			"this version runs one stage: put its VNFs into the first");
+	for (struct config_stage *other = config->stages; other < stage; other++)
+		if (strcmp(other->name, stage->name) == 0)
+			return fail(reader, node, "two stages are called '%s'", stage->name);
 	return true;
 }
 
 static bool take_stages(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
-	return take_list(reader, node, key, STAGES_MAX, take_stage, into);
+	struct config *config = into;
+	uint32_t replicas = 0;
+
+	if (!take_list(reader, node, key, STAGES_MAX, take_stage, into))
+		return false;
+	for (uint32_t s = 0; s < config->stages_count; s++)
+		replicas += 1 + config->stages[s].slaves;
+	return replicas <= CHAIN_REPLICAS_MAX ||
+	       fail(reader, node, "the chain has %u replicas: at most %d can run", replicas,
+		       CHAIN_REPLICAS_MAX);
 }
 
 static bool take_port_id(struct reader *reader, yaml_node_t *node, const char *key, void *into)

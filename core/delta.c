@@ -82,15 +82,7 @@ size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, siz
 	return (size_t)(out - start);
 }
 
-struct operation {
-	enum delta_operation kind;
-	uint16_t offset, length;
-	const uint8_t *bytes;
-};
-
-/* The operation at *at, which moves on. Errors: CORRUPT (it reaches outside the delta). */
-static enum status operation_next(struct operation *operation, const uint8_t **at,
-	const uint8_t *end)
+enum status delta_next(struct delta_step *step, const uint8_t **at, const uint8_t *end)
 {
 	uint16_t head[2];
 	size_t body;
@@ -98,67 +90,65 @@ static enum status operation_next(struct operation *operation, const uint8_t **a
 	if ((size_t)(end - *at) < sizeof(head))
 		return STATUS_CORRUPT;
 	memcpy(head, *at, sizeof(head));
-	operation->kind = head[1] >> 14;
-	operation->offset = head[0];
-	operation->length = head[1] & DELTA_LENGTH_MAX;
-	operation->bytes = *at + sizeof(head);
-	body = operation->kind == DELTA_EDIT || operation->kind == DELTA_INSERT ? operation->length
-										: 0;
-	if ((size_t)(end - operation->bytes) < body)
+	step->operation = head[1] >> 14;
+	step->offset = head[0];
+	step->length = head[1] & DELTA_LENGTH_MAX;
+	step->bytes = *at + sizeof(head);
+	body = step->operation == DELTA_EDIT || step->operation == DELTA_INSERT ? step->length : 0;
+	if ((size_t)(end - step->bytes) < body)
 		return STATUS_CORRUPT;
-	*at = operation->bytes + body;
+	*at = step->bytes + body;
 	return STATUS_OK;
 }
 
 /* The frame's length after the operation. Errors: CORRUPT (it reaches outside the frame). */
-static enum status operation_length(const struct operation *operation, size_t *frame_bytes)
+static enum status step_length(const struct delta_step *step, size_t *frame_bytes)
 {
-	size_t reach = operation->offset;
+	size_t reach = step->offset;
 
-	if (operation->kind == DELTA_RESIZE) {
-		*frame_bytes = operation->offset;
+	if (step->operation == DELTA_RESIZE) {
+		*frame_bytes = step->offset;
 		return STATUS_OK;
 	}
-	if (operation->kind != DELTA_INSERT)
-		reach += operation->length;
+	if (step->operation != DELTA_INSERT)
+		reach += step->length;
 	if (reach > *frame_bytes)
 		return STATUS_CORRUPT;
-	if (operation->kind == DELTA_INSERT)
-		*frame_bytes += operation->length;
-	else if (operation->kind == DELTA_REMOVE)
-		*frame_bytes -= operation->length;
+	if (step->operation == DELTA_INSERT)
+		*frame_bytes += step->length;
+	else if (step->operation == DELTA_REMOVE)
+		*frame_bytes -= step->length;
 	return STATUS_OK;
 }
 
 enum status delta_check(size_t frame_bytes, const uint8_t *delta, size_t delta_bytes)
 {
 	const uint8_t *end = delta + delta_bytes;
-	struct operation operation;
+	struct delta_step step;
 	enum status status = STATUS_OK;
 
 	while (status == STATUS_OK && delta < end) {
-		status = operation_next(&operation, &delta, end);
+		status = delta_next(&step, &delta, end);
 		if (status == STATUS_OK)
-			status = operation_length(&operation, &frame_bytes);
+			status = step_length(&step, &frame_bytes);
 	}
 	return status;
 }
 
-static void apply_one(uint8_t *frame, const struct operation *operation, size_t before,
-	size_t after)
+static void apply_one(uint8_t *frame, const struct delta_step *step, size_t before, size_t after)
 {
-	uint8_t *at = frame + operation->offset;
+	uint8_t *at = frame + step->offset;
 
-	switch (operation->kind) {
+	switch (step->operation) {
 	case DELTA_EDIT:
-		memcpy(at, operation->bytes, operation->length);
+		memcpy(at, step->bytes, step->length);
 		break;
 	case DELTA_INSERT:
-		memmove(at + operation->length, at, before - operation->offset);
-		memcpy(at, operation->bytes, operation->length);
+		memmove(at + step->length, at, before - step->offset);
+		memcpy(at, step->bytes, step->length);
 		break;
 	case DELTA_REMOVE:
-		memmove(at, at + operation->length, after - operation->offset);
+		memmove(at, at + step->length, after - step->offset);
 		break;
 	case DELTA_RESIZE:
 		if (after > before)
@@ -173,15 +163,15 @@ enum status delta_apply(uint8_t *frame, size_t *frame_bytes, size_t capacity_byt
 	const uint8_t *end = delta + delta_bytes;
 
 	while (delta < end) {
-		struct operation operation;
+		struct delta_step step;
 		size_t after = *frame_bytes;
 
-		if (operation_next(&operation, &delta, end) != STATUS_OK ||
-			operation_length(&operation, &after) != STATUS_OK)
+		if (delta_next(&step, &delta, end) != STATUS_OK ||
+			step_length(&step, &after) != STATUS_OK)
 			return STATUS_CORRUPT;
 		if (after > capacity_bytes)
 			return STATUS_TOO_BIG;
-		apply_one(frame, &operation, *frame_bytes, after);
+		apply_one(frame, &step, *frame_bytes, after);
 		*frame_bytes = after;
 	}
 	return STATUS_OK;

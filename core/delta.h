@@ -37,6 +37,16 @@ size_t delta_put(uint8_t *out, size_t capacity_bytes, enum delta_operation opera
  */
 size_t delta_diff(uint8_t *out, const uint8_t *before, const uint8_t *after, size_t bytes_count);
 
+/* One operation of a delta; bytes point into it. */
+struct delta_step {
+	enum delta_operation operation;
+	uint16_t offset, length;
+	const uint8_t *bytes;
+};
+
+/* The operation at *at, which moves on. Errors: CORRUPT (it reaches outside the delta). */
+MUST_CHECK enum status delta_next(struct delta_step *step, const uint8_t **at, const uint8_t *end);
+
 /* Whether a delta applies to a frame of frame_bytes, with room enough. Errors: CORRUPT. */
 MUST_CHECK enum status delta_check(size_t frame_bytes, const uint8_t *delta, size_t delta_bytes);
 

@@ -14,13 +14,14 @@
 
 #define LINE_BYTES 64 /* journals are positioned in lines */
 #define JOURNAL_BYTES_MIN (1u << 20)
-#define JOURNAL_READERS_MAX 16
+#define JOURNAL_READERS_MAX 32
 #define NAME_BYTES 64 /* of chains, stages, VNFs, journals, with the NUL */
 #define PATH_BYTES 256
 
 #define STAGES_MAX 8
-#define REPLICAS_MAX 4 /* of one stage */
-#define VNFS_MAX 8     /* in one stage */
+#define REPLICAS_MAX 4	      /* of one stage */
+#define CHAIN_REPLICAS_MAX 12 /* of all stages: each may hold two places in the base journal */
+#define VNFS_MAX 8	      /* in one stage */
 #define PORTS_MAX 8
 #define FAULTS_MAX 64	   /* in one run */
 #define FAILOVERS_MAX 1024 /* remembered in one run */

@@ -2,6 +2,7 @@
 #include "core/outcome.h"
 
 #include "core/bytes.h"
+#include "core/delta.h"
 
 static uint32_t extras_at(const struct outcome_header *header)
 {
@@ -49,16 +50,40 @@ enum status outcome_open(struct outcome_view *view, const void *bytes, size_t by
 	view->deltas = (const uint8_t *)bytes + outcome_deltas_at(header->count);
 	view->extras = (const uint8_t *)bytes + extras_at(header);
 	for (uint32_t i = 0; i < header->count; i++) {
-		if (view->records[i].verdict > VERDICT_DROP)
-			return STATUS_CORRUPT;
-		if (view->records[i].verdict == VERDICT_FORWARD &&
-			view->records[i].where >= PORTS_MAX)
+		const struct outcome_record *record = &view->records[i];
+
+		if (outcome_verdict(record) > VERDICT_DROP || outcome_stage(record) >= STAGES_MAX ||
+			(outcome_verdict(record) == VERDICT_FORWARD && record->where >= PORTS_MAX))
 			return STATUS_CORRUPT;
 		delta_bytes += view->records[i].delta_bytes;
 	}
 	if (delta_bytes != header->delta_bytes)
 		return STATUS_CORRUPT;
 	return header->extra_bytes > 0 ? extras_check(view) : STATUS_OK;
+}
+
+bool outcome_fits(const struct outcome_view *outcome, const struct batch_view *batch,
+	uint32_t ports_count)
+{
+	const uint8_t *delta = outcome->deltas;
+
+	if (outcome->header->count != batch->header->count ||
+		outcome->header->first_id != batch->header->first_id)
+		return false;
+	for (uint32_t i = 0; i < batch->header->count; i++) {
+		const struct outcome_record *record = &outcome->records[i];
+		enum verdict verdict = outcome_verdict(record);
+
+		if ((batch->records[i]->kind == RECORD_PACKET) != (verdict != VERDICT_NONE))
+			return false;
+		if (verdict == VERDICT_FORWARD &&
+			(record->where >= ports_count ||
+				delta_check(batch->records[i]->length, delta,
+					record->delta_bytes) != STATUS_OK))
+			return false;
+		delta += record->delta_bytes;
+	}
+	return true;
 }
 
 const struct outcome_extra *outcome_extra_next(const struct outcome_view *view, uint32_t *offset)

@@ -12,9 +12,11 @@
 #ifndef UNDERSTUDY_CORE_OUTCOME_H
 #define UNDERSTUDY_CORE_OUTCOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/batch.h"
 #include "core/limits.h"
 #include "core/status.h"
 
@@ -27,8 +29,14 @@ enum verdict {
 	VERDICT_DROP = 2,    /* where: VNF in the stage << 5 | the VNF's own cause */
 };
 
+#define VERDICT_STAGE_SHIFT 4
+
+/*
+ * A stage's outcome holds what all stages up to it made of the batch: the delta leads from the base
+ * packet to the stage's version of it, a packet that an earlier stage dropped is dropped here too.
+ */
 struct outcome_record {
-	uint8_t verdict;
+	uint8_t verdict; /* high 4 bits: with VERDICT_DROP, the stage that dropped it */
 	uint8_t where;
 	uint16_t delta_bytes;
 };
@@ -102,6 +110,23 @@ struct outcome_view {
 /* Survives any bytes, which must be 8-byte aligned. Errors: CORRUPT, VERSION. */
 MUST_CHECK enum status outcome_open(struct outcome_view *view, const void *bytes,
 	size_t bytes_count);
+
+static inline enum verdict outcome_verdict(const struct outcome_record *record)
+{
+	return (enum verdict)(record->verdict & 15u);
+}
+
+static inline uint32_t outcome_stage(const struct outcome_record *record)
+{
+	return record->verdict >> VERDICT_STAGE_SHIFT;
+}
+
+/*
+ * Whether an opened outcome is one of this batch, whole: every delta applies to its frame, every
+ * port is below ports_count. Nothing of it may be used before that is known.
+ */
+bool outcome_fits(const struct outcome_view *outcome, const struct batch_view *batch,
+	uint32_t ports_count);
 
 /* The extra at *offset (0 to start), which moves on; NULL after the last. Checked by open. */
 const struct outcome_extra *outcome_extra_next(const struct outcome_view *view, uint32_t *offset);

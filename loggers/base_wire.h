@@ -22,6 +22,8 @@ struct serve_request {
 	uint32_t kind;
 	uint32_t count; /* of batches, at most; 0: all there are */
 	uint64_t first_batch;
+	uint32_t stage; /* of base values and outcomes */
+	uint32_t zero;
 };
 
 /* What the base values are as of. */
@@ -33,7 +35,7 @@ struct base_head {
 	uint64_t images;
 };
 
-_Static_assert(sizeof(struct serve_request) == 24, "layout");
+_Static_assert(sizeof(struct serve_request) == 32, "layout");
 _Static_assert(sizeof(struct base_head) == 40, "layout");
 
 #endif

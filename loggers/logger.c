@@ -125,6 +125,13 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	const struct page_stage *stage = &page->stages[source->stage];
 	uint64_t batch = source->fold.header.batch_no;
 
+	/*
+	 * Never ahead of the stage after it: that one's new replicas need this one's outcomes from
+	 * their own base on, and a new replica of this one has them only from its base on.
+	 */
+	if (source->stage + 1 < logger->role->config->stages_count &&
+		page->stages[source->stage + 1].base_batch <= batch)
+		return false;
 	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
 		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
 		return false;
@@ -141,10 +148,23 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	return true;
 }
 
+/* Lets the base journal go up to where the base values of every stage end. */
+static void release_base(struct logger *logger)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
+		if (logger->base_lines[s] < lowest)
+			lowest = logger->base_lines[s];
+	if (lowest > logger->input.position)
+		journal_move_to(&logger->input, lowest);
+}
+
 static enum status fold_commit(struct logger *logger, struct logger_source *source)
 {
 	struct logger_fold *fold = &source->fold;
 	struct page *page = logger->role->page;
+	struct page_stage *stage = &page->stages[source->stage];
 	struct base_head head = {
 		.batch = fold->header.batch_no + 1,
 		.next_id = fold->header.next_id,
@@ -157,18 +177,18 @@ static enum status fold_commit(struct logger *logger, struct logger_source *sour
 		const struct fold_image *image = (const struct fold_image *)at;
 		const uint8_t *key = at + sizeof(*image);
 
-		store_fold_image(logger->store, image, key, key + image->key_bytes);
+		store_fold_image(logger->store, source->stage, image, key);
 		at += fold_image_bytes(image->key_bytes, image->value_bytes);
 		head.images++;
 	}
-	if (store_fold_commit(logger->store, &head, logger->disk) != STATUS_OK)
+	if (store_fold_commit(logger->store, source->stage, &head, logger->disk) != STATUS_OK)
 		return STATUS_IO;
 	fold_discard(fold);
-	page->base_next_id = head.next_id;
-	atomic_write_release(&page->base_batch, head.batch);
+	stage->base_next_id = head.next_id;
+	atomic_write_release(&stage->base_batch, head.batch);
 	counter_add(&page->folds, 1);
-	if (head.base_line > logger->input.position)
-		journal_move_to(&logger->input, head.base_line);
+	logger->base_lines[source->stage] = head.base_line;
+	release_base(logger);
 	return STATUS_OK;
 }
 
@@ -192,12 +212,13 @@ static void take_outcome(struct logger *logger, struct logger_source *source, co
 		return; /* the egress tells on that replica */
 	source->next_batch = header->batch_no + 1;
 	source->digest = header->digest;
-	if (logger->kind != LOGGER_DETERMINANTS || header->batch_no != logger->next_batch)
+	if (logger->kind != LOGGER_DETERMINANTS ||
+		header->batch_no != logger->stage_batches[source->stage])
 		return;
-	logger->next_batch++;
+	logger->stage_batches[source->stage]++;
 	if (!takes_whole(logger) || outcome_open(&outcome, payload, bytes) != STATUS_OK)
 		return;
-	store_add(logger->store, header->batch_no, payload, header->bytes);
+	store_add(logger->store, header->batch_no, source->stage, payload, header->bytes);
 	counter_add(&logger->counts->bytes, header->bytes);
 	count_determinants(logger, &outcome);
 }
@@ -234,17 +255,30 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 	return work;
 }
 
-/* A gap in outcomes that nobody has any more: goes on after it. */
-static void skip_gap(struct logger *logger)
+/* A gap in a stage's outcomes that nobody has any more: goes on after it. */
+static void skip_gap(struct logger *logger, uint32_t stage)
 {
 	uint64_t lowest = NO_BATCH;
 
 	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++)
-		if (logger->sources[i].state == SOURCE_READ &&
+		if (logger->sources[i].state == SOURCE_READ && logger->sources[i].stage == stage &&
 			logger->sources[i].next_batch < lowest)
 			lowest = logger->sources[i].next_batch;
-	if (lowest != NO_BATCH && lowest > logger->next_batch)
-		logger->next_batch = lowest;
+	if (lowest != NO_BATCH && lowest > logger->stage_batches[stage])
+		logger->stage_batches[stage] = lowest;
+}
+
+/* What is taken of every stage. */
+static void account_stages(struct logger *logger)
+{
+	uint64_t lowest = NO_BATCH;
+
+	for (uint32_t s = 0; s < logger->role->config->stages_count; s++) {
+		skip_gap(logger, s);
+		if (logger->stage_batches[s] < lowest)
+			lowest = logger->stage_batches[s];
+	}
+	logger->next_batch = lowest;
 }
 
 static uint32_t work_sources(struct logger *logger, enum status *status)
@@ -264,7 +298,8 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 			continue;
 		/* A dead replica's fold may come after its successor's: out of date. */
 		if (source->fold.complete &&
-			source->fold.header.batch_no < logger->role->page->base_batch)
+			source->fold.header.batch_no <
+				logger->role->page->stages[source->stage].base_batch)
 			fold_discard(&source->fold);
 		if (source->fold.complete && fold_may_commit(logger, source)) {
 			*status = fold_commit(logger, source);
@@ -285,7 +320,7 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 	if (logger->kind == LOGGER_PROGRESS && lowest != NO_BATCH)
 		logger->next_batch = lowest;
 	if (logger->kind == LOGGER_DETERMINANTS)
-		skip_gap(logger);
+		account_stages(logger);
 	return work;
 }
 
@@ -305,7 +340,7 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 			break;
 		if (batch->batch_no != logger->next_batch)
 			counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
-		store_add(logger->store, batch->batch_no, payload, batch->bytes);
+		store_add(logger->store, batch->batch_no, 0, payload, batch->bytes);
 		counter_add(&logger->counts->bytes, batch->bytes);
 		logger->next_batch = batch->batch_no + 1;
 		if (!journal_reader_valid(&logger->input))
@@ -332,7 +367,7 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 					      : work_sources(logger, status);
 	logger->unsynced |= work > 0;
 	/* Trimmed first: a full table of segments would refuse the write. */
-	below = atomic_read_acquire(&page->base_batch);
+	below = page_base_batch(page, logger->role->config->stages_count);
 	trimmed = store_trim(logger->store, logger->role->config->retention_bytes, below);
 	if (trimmed > 0)
 		atomic_write_release(&logger->counts->trimmed_batch, trimmed);

@@ -11,7 +11,7 @@
 #include "loggers/role.h"
 #include "loggers/store_rocksdb.h"
 
-#define LOGGER_SOURCES_MAX (REPLICAS_MAX * 4)
+#define LOGGER_SOURCES_MAX (REPLICAS_MAX * STAGES_MAX)
 
 /* A fold that is being received from one replica, and waits until it may be committed. */
 struct logger_fold {
@@ -47,9 +47,11 @@ struct logger {
 		input; /* packets: what is logged; determinants: holds the fold watermark */
 	bool attached;
 	bool disk;
-	bool keeps; /* batches go to the store: retention, or disk */
-	uint64_t next_batch;
-	bool unsynced; /* something was written since the last sync */
+	bool keeps;			    /* batches go to the store: retention, or disk */
+	uint64_t next_batch;		    /* all below are taken, of every stage */
+	uint64_t stage_batches[STAGES_MAX]; /* of each stage's outcomes: the next to keep */
+	uint64_t base_lines[STAGES_MAX];    /* of the base journal: where each stage's base ends */
+	bool unsynced;			    /* something was written since the last sync */
 	struct logger_source sources[LOGGER_SOURCES_MAX];
 };
 

@@ -64,12 +64,12 @@ static void on_request(struct bufferevent *events, void *argument)
 		return;
 	bufferevent_read(events, &request, sizeof(request));
 	if (request.magic == SERVE_MAGIC && request.kind == SERVE_BASE)
-		status = store_read_base(self->logger.store, append_chunk, out);
+		status = store_read_base(self->logger.store, request.stage, append_chunk, out);
 	else if (request.magic == SERVE_MAGIC &&
 		 request.kind ==
 			 (self->logger.kind == LOGGER_PACKETS ? SERVE_BATCHES : SERVE_OUTCOMES))
-		status = store_read_batches(self->logger.store, request.first_batch, request.count,
-			append_chunk, out);
+		status = store_read_batches(self->logger.store, request.first_batch, request.stage,
+			request.count, append_chunk, out);
 	if (status != STATUS_OK) {
 		bufferevent_free(events); /* cut off: the reader sees that the end is missing */
 		return;

@@ -16,6 +16,18 @@ struct page_failover *page_open_failover(struct page *page)
 	return &page->failovers[index];
 }
 
+uint64_t page_base_batch(const struct page *page, uint32_t stages_count)
+{
+	uint64_t lowest = NO_BATCH;
+
+	for (uint32_t s = 0; s < stages_count; s++) {
+		uint64_t batch = atomic_read_acquire(&page->stages[s].base_batch);
+
+		lowest = batch < lowest ? batch : lowest;
+	}
+	return lowest;
+}
+
 void page_journal_name(char *name, const char *stage, uint32_t replica, uint64_t incarnation)
 {
 	snprintf(name, NAME_BYTES, "%.32s-%u.%llu", stage, replica,

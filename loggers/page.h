@@ -48,7 +48,7 @@ struct page_egress {
 	uint64_t emitted;
 	uint64_t dropped_by_vnf;
 	uint64_t dropped_port; /* counted cause: the port stayed down or full */
-	uint64_t drops[VNFS_MAX][DROP_CAUSES_MAX];
+	uint64_t drops[STAGES_MAX][VNFS_MAX][DROP_CAUSES_MAX]; /* by stage, VNF, its cause */
 	uint64_t alarms;
 	uint64_t outcome_bytes;
 	uint64_t digests_compared;
@@ -107,6 +107,9 @@ struct page_stage {
 	struct page_term terms[TERMS_MAX]; /* by term modulo TERMS_MAX; filled before term moves */
 	uint64_t term __attribute__((aligned(64)));
 	uint64_t folder; /* incarnation that publishes folds */
+	/* Its base values hold all batches below this. Writer: the determinant logger. */
+	uint64_t base_batch __attribute__((aligned(64)));
+	uint64_t base_next_id;
 	struct page_replica replicas[REPLICAS_MAX];
 };
 
@@ -172,10 +175,7 @@ struct page {
 	struct page_egress egress __attribute__((aligned(64)));
 	struct page_stage stages[STAGES_MAX] __attribute__((aligned(64)));
 	struct page_logger loggers[LOGGERS_COUNT] __attribute__((aligned(64)));
-	/* The base values hold all batches below this. Writer: the determinant logger. */
-	uint64_t base_batch __attribute__((aligned(64)));
-	uint64_t base_next_id;
-	uint64_t folds;
+	uint64_t folds; /* committed; writer: the determinant logger */
 	/* Of the faults and failovers in use. Writers add one, then fill it. */
 	uint32_t faults_count __attribute__((aligned(64)));
 	uint32_t failovers_count;
@@ -193,6 +193,9 @@ static inline const struct page_term *page_leader(const struct page_stage *stage
 
 /* Room for a failover's record, or NULL past FAILOVERS_MAX. Any thread. */
 struct page_failover *page_open_failover(struct page *page);
+
+/* Below this the base values of every stage hold all batches. */
+uint64_t page_base_batch(const struct page *page, uint32_t stages_count);
 
 /* The journal of a replica's incarnation: "stage-replica.incarnation". */
 void page_journal_name(char *name, const char *stage, uint32_t replica, uint64_t incarnation);

@@ -117,6 +117,12 @@ static enum status open_families(struct store *store, const char *dir, struct fa
 	return store->db == NULL ? STATUS_IO : STATUS_OK;
 }
 
+/* The fact that says what a stage's base values are as of. */
+static void head_name(char name[8], uint32_t stage)
+{
+	snprintf(name, 8, "base-%u", stage % STAGES_MAX);
+}
+
 /* Lets go of the families but the facts'; drops them, and the base's head, on request. */
 static enum status close_families(struct store *store, struct families *families, bool drop)
 {
@@ -134,8 +140,16 @@ static enum status close_families(struct store *store, struct families *families
 	free(families->handles);
 	if (!drop)
 		return status;
-	rocksdb_delete_cf(store->db, store->write, store->facts, "base", 4, &problem);
-	return failed(problem, "drop a former run's base") ? STATUS_IO : status;
+	for (uint32_t stage = 0; stage < STAGES_MAX && status == STATUS_OK; stage++) {
+		char name[8];
+
+		head_name(name, stage);
+		rocksdb_delete_cf(store->db, store->write, store->facts, name, strlen(name),
+			&problem);
+		if (failed(problem, "drop a former run's base"))
+			status = STATUS_IO;
+	}
+	return status;
 }
 
 /* The chain's name in the store: another one's log is not to be dropped. */
@@ -232,15 +246,24 @@ void store_close(struct store *store)
 	free(store);
 }
 
-void store_add(struct store *store, uint64_t number, const void *bytes, uint32_t count)
+/* Batches in order, the stages of each in order. */
+static void number_key(char key[9], uint64_t number, uint32_t stage)
+{
+	store_be64(key, number);
+	key[8] = (char)stage;
+}
+
+void store_add(struct store *store, uint64_t number, uint32_t stage, const void *bytes,
+	uint32_t count)
 {
 	struct segment *segment = &store->segments[store->segments_count - 1];
-	char key[8];
+	char key[9];
 
-	store_be64(key, number);
+	number_key(key, number, stage);
 	rocksdb_writebatch_put_cf(store->batch, segment->family, key, sizeof(key), bytes, count);
 	segment->bytes += count;
-	segment->last_number = number;
+	if (number > segment->last_number)
+		segment->last_number = number;
 }
 
 enum status store_write(struct store *store)
@@ -297,27 +320,29 @@ uint64_t store_trim(struct store *store, uint64_t keep_bytes, uint64_t below)
 	return trimmed;
 }
 
-void store_fold_image(struct store *store, const struct fold_image *image, const uint8_t *key,
-	const uint8_t *value)
+void store_fold_image(struct store *store, uint32_t stage, const struct fold_image *image,
+	const uint8_t *key)
 {
-	char id[1 + KEY_BYTES_MAX];
+	char id[2 + KEY_BYTES_MAX];
 	uint32_t bytes = fold_image_bytes(image->key_bytes, image->value_bytes);
 
-	id[0] = (char)image->table;
-	memcpy(id + 1, key, image->key_bytes);
-	(void)value;
+	id[0] = (char)stage;
+	id[1] = (char)image->table;
+	memcpy(id + 2, key, image->key_bytes);
 	if (image->flags & IMAGE_TOMBSTONE)
-		rocksdb_writebatch_delete_cf(store->fold, store->base, id, 1u + image->key_bytes);
+		rocksdb_writebatch_delete_cf(store->fold, store->base, id, 2u + image->key_bytes);
 	else
-		rocksdb_writebatch_put_cf(store->fold, store->base, id, 1u + image->key_bytes,
+		rocksdb_writebatch_put_cf(store->fold, store->base, id, 2u + image->key_bytes,
 			(const char *)image, bytes);
 }
 
-enum status store_fold_commit(struct store *store, const struct base_head *head, bool sync)
+enum status store_fold_commit(struct store *store, uint32_t stage, const struct base_head *head,
+	bool sync)
 {
-	char *problem = NULL;
+	char *problem = NULL, name[8];
 
-	rocksdb_writebatch_put_cf(store->fold, store->facts, "base", 4, (const char *)head,
+	head_name(name, stage);
+	rocksdb_writebatch_put_cf(store->fold, store->facts, name, strlen(name), (const char *)head,
 		sizeof(*head));
 	rocksdb_write(store->db, store->write, store->fold, &problem);
 	rocksdb_writebatch_clear(store->fold);
@@ -336,16 +361,20 @@ enum status store_note(struct store *store, const char *name, const void *bytes,
 }
 
 /* Images gathered into chunks. */
-static bool visit_images(rocksdb_iterator_t *iterator, store_visit visit, void *context)
+static bool visit_images(rocksdb_iterator_t *iterator, uint32_t stage, store_visit visit,
+	void *context)
 {
-	char chunk[CHUNK_BYTES];
+	char chunk[CHUNK_BYTES], from = (char)stage;
 	uint32_t used = 0;
 
-	for (rocksdb_iter_seek_to_first(iterator); rocksdb_iter_valid(iterator);
+	for (rocksdb_iter_seek(iterator, &from, 1); rocksdb_iter_valid(iterator);
 		rocksdb_iter_next(iterator)) {
 		size_t bytes;
-		const char *image = rocksdb_iter_value(iterator, &bytes);
+		const char *key = rocksdb_iter_key(iterator, &bytes), *image;
 
+		if (bytes == 0 || key[0] != from)
+			break;
+		image = rocksdb_iter_value(iterator, &bytes);
 		if (used + bytes > sizeof(chunk)) {
 			if (!visit(context, chunk, used))
 				return false;
@@ -357,21 +386,23 @@ static bool visit_images(rocksdb_iterator_t *iterator, store_visit visit, void *
 	return used == 0 || visit(context, chunk, used);
 }
 
-enum status store_read_base(struct store *store, store_visit visit, void *context)
+enum status store_read_base(struct store *store, uint32_t stage, store_visit visit, void *context)
 {
 	const rocksdb_snapshot_t *snapshot = rocksdb_create_snapshot(store->db);
 	rocksdb_readoptions_t *read = rocksdb_readoptions_create();
 	rocksdb_iterator_t *iterator;
-	char *problem = NULL, *head;
+	char *problem = NULL, *head, name[8];
 	size_t bytes = 0;
 	enum status status = STATUS_OK;
 
+	head_name(name, stage);
 	rocksdb_readoptions_set_snapshot(read, snapshot);
-	head = rocksdb_get_cf(store->db, read, store->facts, "base", 4, &bytes, &problem);
+	head = rocksdb_get_cf(store->db, read, store->facts, name, strlen(name), &bytes, &problem);
 	iterator = rocksdb_create_iterator_cf(store->db, read, store->base);
 	if (failed(problem, "read base values") || bytes != sizeof(struct base_head))
 		status = STATUS_NOT_FOUND;
-	else if (!visit(context, head, (uint32_t)bytes) || !visit_images(iterator, visit, context))
+	else if (!visit(context, head, (uint32_t)bytes) ||
+		 !visit_images(iterator, stage, visit, context))
 		status = STATUS_IO;
 	rocksdb_free(head);
 	rocksdb_iter_destroy(iterator);
@@ -380,25 +411,28 @@ enum status store_read_base(struct store *store, store_visit visit, void *contex
 	return status;
 }
 
-enum status store_read_batches(struct store *store, uint64_t first, uint32_t count,
+enum status store_read_batches(struct store *store, uint64_t first, uint32_t stage, uint32_t count,
 	store_visit visit, void *context)
 {
 	uint32_t left = count == 0 ? UINT32_MAX : count;
 	enum status status = STATUS_OK;
-	char key[8];
+	char key[9];
 
-	store_be64(key, first);
+	number_key(key, first, 0);
 	pthread_mutex_lock(&store->lock);
 	for (uint32_t i = 0; i < store->segments_count && left > 0 && status == STATUS_OK; i++) {
 		rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read,
 			store->segments[i].family);
 
 		for (rocksdb_iter_seek(iterator, key, sizeof(key));
-			rocksdb_iter_valid(iterator) && left > 0;
-			rocksdb_iter_next(iterator), left--) {
+			rocksdb_iter_valid(iterator) && left > 0; rocksdb_iter_next(iterator)) {
 			size_t bytes;
-			const char *value = rocksdb_iter_value(iterator, &bytes);
+			const char *value = rocksdb_iter_key(iterator, &bytes);
 
+			if (bytes != sizeof(key) || value[8] != (char)stage)
+				continue;
+			left--;
+			value = rocksdb_iter_value(iterator, &bytes);
 			if (!visit(context, value, (uint32_t)bytes)) {
 				status = STATUS_IO;
 				break;

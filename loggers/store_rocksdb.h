@@ -26,8 +26,9 @@ MUST_CHECK enum status store_open(struct store **store, const char *dir, const c
 	uint64_t segment_bytes, char *error);
 void store_close(struct store *store);
 
-/* Adds to the batch of writes that store_write carries out. number grows. */
-void store_add(struct store *store, uint64_t number, const void *bytes, uint32_t count);
+/* Adds to the batch of writes that store_write carries out. number grows within each stage. */
+void store_add(struct store *store, uint64_t number, uint32_t stage, const void *bytes,
+	uint32_t count);
 MUST_CHECK enum status store_write(struct store *store);
 MUST_CHECK enum status store_sync(struct store *store);
 
@@ -36,11 +37,11 @@ MUST_CHECK enum status store_sync(struct store *store);
 uint64_t store_trim(struct store *store, uint64_t keep_bytes, uint64_t below);
 uint64_t store_bytes(const struct store *store);
 
-/* The base values: a fold's images, then commit as one write. */
-void store_fold_image(struct store *store, const struct fold_image *image, const uint8_t *key,
-	const uint8_t *value);
-MUST_CHECK enum status store_fold_commit(struct store *store, const struct base_head *head,
-	bool sync);
+/* The base values of a stage: a fold's images, then commit as one write. */
+void store_fold_image(struct store *store, uint32_t stage, const struct fold_image *image,
+	const uint8_t *key);
+MUST_CHECK enum status store_fold_commit(struct store *store, uint32_t stage,
+	const struct base_head *head, bool sync);
 
 /* A named fact. */
 MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes,
@@ -48,8 +49,9 @@ MUST_CHECK enum status store_note(struct store *store, const char *name, const v
 
 /* Calls visit for each chunk: the base head, then blocks of images, from one snapshot. */
 typedef bool (*store_visit)(void *context, const void *bytes, uint32_t count);
-MUST_CHECK enum status store_read_base(struct store *store, store_visit visit, void *context);
-MUST_CHECK enum status store_read_batches(struct store *store, uint64_t first, uint32_t count,
-	store_visit visit, void *context);
+MUST_CHECK enum status store_read_base(struct store *store, uint32_t stage, store_visit visit,
+	void *context);
+MUST_CHECK enum status store_read_batches(struct store *store, uint64_t first, uint32_t stage,
+	uint32_t count, store_visit visit, void *context);
 
 #endif

@@ -87,22 +87,53 @@ static void start_if_complete(struct failover *failover, struct failover_effects
 	emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
 }
 
+/* Whether all that must read this journal do, and this replica reads all that it must. */
+static bool may_run(const struct failover *failover, uint32_t s, uint32_t r)
+{
+	const struct failover_stage *stage = &failover->stages[s];
+	uint32_t wanted = (1u << failover->consumers) - 1;
+
+	for (uint32_t i = 0; s + 1 < failover->stages_count && i < stage[1].replicas_count; i++)
+		if (stage[1].replicas[i].phase >= PHASE_ATTACHING)
+			wanted |= 1u << failover_consumer(failover, i);
+	for (uint32_t i = 0; s > 0 && i < stage[-1].replicas_count; i++)
+		if (stage[-1].replicas[i].phase >= PHASE_ATTACHING &&
+			!(stage[-1].replicas[i].attached & 1u << failover_consumer(failover, r)))
+			return false;
+	return (stage->replicas[r].attached & wanted) == wanted;
+}
+
 /* ATTACHING -> RUNNING: every consumer reads its journal, so nothing it publishes is missed. */
-static void attached(struct failover *failover, uint32_t s, uint32_t r, uint32_t consumer,
+static void let_run(struct failover *failover, struct failover_effects *effects)
+{
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++) {
+			struct failover_stage *stage = &failover->stages[s];
+
+			if (stage->replicas[r].phase != PHASE_ATTACHING || !may_run(failover, s, r))
+				continue;
+			stage->replicas[r].phase = PHASE_RUNNING;
+			if (stage->leader < 0 && (failover->started || r == 0))
+				promote(failover, s, r, effects);
+			emit(effects, EFFECT_GO, s, r, stage->replicas[r].incarnation, 0);
+			choose_folder(failover, s, effects);
+		}
+	start_if_complete(failover, effects);
+}
+
+/* STARTING -> ATTACHING: its journal is there; all that exist before it are to be read by it. */
+static void arrived(struct failover *failover, uint32_t s, uint32_t r,
 	struct failover_effects *effects)
 {
-	struct failover_stage *stage = &failover->stages[s];
-	struct failover_replica *replica = &stage->replicas[r];
+	struct failover_replica *replica = &failover->stages[s].replicas[r];
 
-	replica->attachments_missing &= ~(1u << consumer);
-	if (replica->attachments_missing != 0)
-		return;
-	replica->phase = PHASE_RUNNING;
-	if (stage->leader < 0 && (failover->started || r == 0))
-		promote(failover, s, r, effects);
-	emit(effects, EFFECT_GO, s, r, replica->incarnation, 0);
-	choose_folder(failover, s, effects);
-	start_if_complete(failover, effects);
+	replica->phase = PHASE_ATTACHING;
+	replica->attached = 0;
+	emit(effects, EFFECT_ATTACH, s, r, replica->incarnation, 0);
+	for (uint32_t i = 0; s > 0 && i < failover->stages[s - 1].replicas_count; i++)
+		if (failover->stages[s - 1].replicas[i].phase >= PHASE_ATTACHING)
+			emit(effects, EFFECT_ATTACH, s - 1, i,
+				failover->stages[s - 1].replicas[i].incarnation, 0);
 }
 
 static uint32_t running(const struct failover_stage *stage)
@@ -136,6 +167,9 @@ static void lost(struct failover *failover, uint32_t s, uint32_t r,
 
 	emit(effects, EFFECT_SEAL, s, r, incarnation, 0);
 	stage->replicas[r].phase = PHASE_ABSENT;
+	for (uint32_t i = 0; s > 0 && i < failover->stages[s - 1].replicas_count; i++)
+		failover->stages[s - 1].replicas[i].attached &=
+			~(1u << failover_consumer(failover, r));
 	heir = choose_heir(stage);
 	if (stage->leader == (int)r) {
 		stage->leader = -1;
@@ -177,6 +211,16 @@ static struct failover_replica *replica_of(struct failover *failover,
 		       : NULL;
 }
 
+/* Asks for what is being attached once more: a request may have gone to nobody. */
+static void attach_again(const struct failover *failover, struct failover_effects *effects)
+{
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (failover->stages[s].replicas[r].phase == PHASE_ATTACHING)
+				emit(effects, EFFECT_ATTACH, s, r,
+					failover->stages[s].replicas[r].incarnation, 0);
+}
+
 static void replica_event(struct failover *failover, const struct failover_event *event,
 	struct failover_effects *effects)
 {
@@ -186,17 +230,15 @@ static void replica_event(struct failover *failover, const struct failover_event
 		return; /* of a former life: already dealt with */
 	switch (event->type) {
 	case EVENT_REPLICA:
-		/* STARTING -> ATTACHING; later hellos are of roles that found a new manager. */
-		if (replica->phase == PHASE_STARTING) {
-			replica->phase = PHASE_ATTACHING;
-			replica->attachments_missing = (1u << failover->consumers) - 1;
-			emit(effects, EFFECT_ATTACH, event->stage, event->replica,
-				event->incarnation, 0);
-		}
+		/* Later hellos are of roles that found a new manager. */
+		if (replica->phase == PHASE_STARTING)
+			arrived(failover, event->stage, event->replica, effects);
+		else
+			attach_again(failover, effects);
 		break;
 	case EVENT_ATTACHED:
-		if (replica->phase == PHASE_ATTACHING)
-			attached(failover, event->stage, event->replica, event->consumer, effects);
+		replica->attached |= 1u << event->consumer;
+		let_run(failover, effects);
 		break;
 	case EVENT_CAUGHT_UP:
 		/* RUNNING -> READY */
@@ -209,20 +251,11 @@ static void replica_event(struct failover *failover, const struct failover_event
 		break;
 	case EVENT_LOST:
 		lost(failover, event->stage, event->replica, effects);
+		let_run(failover, effects); /* others may have waited for it */
 		break;
 	default:
 		break;
 	}
-}
-
-/* Asks for what is being attached once more: a request may have gone to nobody. */
-static void attach_again(const struct failover *failover, struct failover_effects *effects)
-{
-	for (uint32_t s = 0; s < failover->stages_count; s++)
-		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
-			if (failover->stages[s].replicas[r].phase == PHASE_ATTACHING)
-				emit(effects, EFFECT_ATTACH, s, r,
-					failover->stages[s].replicas[r].incarnation, 0);
 }
 
 void failover_step(struct failover *failover, const struct failover_event *event,

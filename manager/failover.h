@@ -30,14 +30,15 @@ struct failover_event {
 	uint32_t stage;
 	uint32_t replica; /* or the logger's number */
 	uint64_t incarnation;
-	uint32_t consumer; /* with ATTACHED: below failover.consumers */
+	uint32_t consumer; /* with ATTACHED: below failover.consumers, or a replica of the next
+			      stage as failover_consumer says */
 };
 
 enum failover_effect_type {
 	EFFECT_START_SEQUENCER,
 	EFFECT_START_LOGGER,
 	EFFECT_START_REPLICA,
-	EFFECT_ATTACH, /* tell consumers to read the replica's journal */
+	EFFECT_ATTACH, /* tell consumers, and the next stage's replicas, to read its journal */
 	EFFECT_GO,     /* the replica may publish */
 	EFFECT_GO_SEQUENCER,
 	EFFECT_SEAL,	  /* the replica's journal: before all that follows */
@@ -57,7 +58,7 @@ struct failover_effect {
 	uint64_t term;
 };
 
-#define EFFECTS_MAX 64
+#define EFFECTS_MAX 128
 
 struct failover_effects {
 	struct failover_effect list[EFFECTS_MAX];
@@ -67,7 +68,7 @@ struct failover_effects {
 struct failover_replica {
 	enum replica_phase phase;
 	uint64_t incarnation;
-	uint32_t attachments_missing; /* a bit for each consumer */
+	uint32_t attached; /* a bit for each consumer that reads its journal */
 };
 
 struct failover_stage {
@@ -81,7 +82,7 @@ struct failover {
 	bool protect;
 	uint32_t stages_count;
 	struct failover_stage stages[STAGES_MAX];
-	uint32_t consumers; /* of each outcome journal */
+	uint32_t consumers; /* of each outcome journal, the next stage's replicas not counted */
 	uint32_t loggers_count;
 	uint32_t loggers_seen; /* a bit each */
 	bool sequencer_seen;
@@ -90,9 +91,19 @@ struct failover {
 	uint64_t incarnations;
 };
 
-/* consumers: processes that must attach to a journal before its replica may publish. */
+/*
+ * consumers: processes that must attach to every journal before its replica may publish. The next
+ * stage's replicas must too, as far as they are there; and one of these that comes later may not
+ * publish before it reads all journals of the stage before.
+ */
 void failover_open(struct failover *failover, bool protect, uint32_t stages_count,
 	const uint32_t *replicas_counts, uint32_t loggers_count, uint32_t consumers);
+
+/* The consumer number of the next stage's replica. */
+static inline uint32_t failover_consumer(const struct failover *failover, uint32_t replica)
+{
+	return failover->consumers + replica;
+}
 
 void failover_step(struct failover *failover, const struct failover_event *event,
 	struct failover_effects *effects);

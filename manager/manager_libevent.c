@@ -194,6 +194,11 @@ static void attach_consumers(struct manager *self, const struct failover_effect 
 	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_PROGRESS, 0, &message);
+	for (uint32_t r = 0; effect->stage + 1 < self->failover.stages_count &&
+			     r < self->failover.stages[effect->stage + 1].replicas_count;
+		r++)
+		send_role(self, ROLE_REPLICA, effect->stage + 1, r,
+			self->failover.stages[effect->stage + 1].replicas[r].incarnation, &message);
 }
 
 static void seal(struct manager *self, const struct failover_effect *effect)
@@ -443,6 +448,21 @@ static void on_supervisor(struct manager *self, const struct message *message)
 			(unsigned long long)message->value);
 }
 
+/* Which consumer of a stage's journals a peer is; false if it is none, or of a former life. */
+static bool find_consumer(const struct manager *self, const struct peer *peer, uint32_t stage,
+	uint32_t *consumer)
+{
+	const struct message *hello = &peer->hello;
+
+	*consumer = hello->role == ROLE_LOGGER ? hello->number : 0;
+	if (hello->role != ROLE_REPLICA)
+		return hello->role == ROLE_SEQUENCER || hello->role == ROLE_LOGGER;
+	*consumer = failover_consumer(&self->failover, hello->number);
+	return hello->stage == stage + 1 &&
+	       self->failover.stages[hello->stage].replicas[hello->number].incarnation ==
+		       hello->incarnation;
+}
+
 static void on_message(struct manager *self, struct peer *peer, struct message *message)
 {
 	struct failover_event event = {EVENT_ATTACHED, message->stage, message->number,
@@ -455,8 +475,8 @@ static void on_message(struct manager *self, struct peer *peer, struct message *
 		on_hello(self, peer);
 		break;
 	case MESSAGE_ATTACHED:
-		event.consumer = peer->hello.role == ROLE_SEQUENCER ? 0 : peer->hello.number;
-		step(self, &event);
+		if (find_consumer(self, peer, message->stage, &event.consumer))
+			step(self, &event);
 		break;
 	case MESSAGE_ERROR:
 		/* A journal that cannot be read: its replica starts anew, unless it is gone. */
@@ -565,10 +585,26 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 	}
 }
 
+/* The batches that are there for a stage's replicas. */
+static uint64_t published_for(const struct manager *self, uint32_t stage)
+{
+	const struct page *page = self->role.page;
+	uint64_t most = 0;
+
+	if (stage == 0)
+		return atomic_read_acquire(&page->ingress.batches);
+	for (uint32_t r = 0; r < config_replicas(self->role.config, stage - 1); r++) {
+		const struct page_replica *before = &page->stages[stage - 1].replicas[r];
+		uint64_t next_batch = atomic_read_acquire(&before->next_batch);
+
+		most = next_batch > most ? next_batch : most;
+	}
+	return most;
+}
+
 static void watch_replicas(struct manager *self, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
-	uint64_t published = atomic_read_acquire(&page->ingress.batches);
 
 	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
 		struct watched *watched = &self->watcher.watched[i];
@@ -590,7 +626,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 				FAILOVER_BAD, now_ns);
 			continue;
 		}
-		sight_take(&sight, replica, published);
+		sight_take(&sight, replica, published_for(self, watched->stage));
 		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >=
 				PHASE_RUNNING &&
 			self->role.config->protect &&

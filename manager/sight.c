@@ -46,6 +46,8 @@ bool sight_adopt(struct failover *failover, const struct page *page)
 						   : replica->state == REPLICA_RESTORING
 							   ? PHASE_RUNNING
 							   : PHASE_STARTING;
+			if (stage->replicas[r].phase >= PHASE_RUNNING)
+				stage->replicas[r].attached = UINT32_MAX; /* or it were not */
 			if (leader->incarnation == replica->incarnation)
 				stage->leader = (int)r;
 		}

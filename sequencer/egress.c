@@ -6,110 +6,61 @@
 #include "core/bytes.h"
 #include "core/delta.h"
 
-enum status egress_add_source(struct egress *egress, const struct journal_reader *reader,
-	uint32_t replica, uint64_t incarnation)
+static void digest_seen(void *context, const struct outcome_header *header)
 {
-	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
-		if (egress->sources[i].used)
-			continue;
-		egress->sources[i] = (struct egress_source){
-			.reader = *reader,
-			.replica = replica,
-			.incarnation = incarnation,
-			.used = true,
-			.next_batch = reader->journal->control->first_batch,
-		};
-		atomic_write_release(&egress->stage->replicas[replica].compared_batch,
-			egress->sources[i].next_batch);
-		return STATUS_OK;
-	}
-	return STATUS_FULL;
-}
-
-/* A corrupt outcome is that replica's failure, nobody else's: the manager is told. */
-static void mark_bad(struct egress *egress, struct egress_source *source)
-{
-	source->bad = true;
-	atomic_write_release(&egress->stage->replicas[source->replica].bad_incarnation,
-		source->incarnation);
-}
-
-/* Lets go of a sealed journal: nothing more comes from it. */
-static void source_drop(struct egress *egress, struct egress_source *source)
-{
-	atomic_write_release(&egress->stage->replicas[source->replica].drained_incarnation,
-		source->incarnation);
-	journal_detach(&source->reader);
-	source->used = false;
-}
-
-/* The source's next outcome, folds skipped. Errors: as journal_peek. */
-static enum status source_peek(struct egress *egress, struct egress_source *source,
-	struct outcome_view *view)
-{
-	const void *payload;
-	uint32_t bytes;
-	enum status status;
-
-	while ((status = journal_peek(&source->reader, &payload, &bytes)) == STATUS_OK) {
-		if (block_is_fold(payload, bytes)) {
-			journal_advance(&source->reader);
-			continue;
-		}
-		status = outcome_open(view, payload, bytes);
-		if (status == STATUS_OK && view->header->batch_no == source->next_batch)
-			return STATUS_OK;
-		status = STATUS_CORRUPT;
-		break;
-	}
-	if (status == STATUS_SEALED) {
-		source_drop(egress, source);
-	} else if (status != STATUS_EMPTY) {
-		mark_bad(egress, source);
-	}
-	return status;
-}
-
-static void source_advance(struct egress *egress, struct egress_source *source)
-{
-	source->next_batch++;
-	journal_advance(&source->reader);
-	atomic_write_release(&egress->stage->replicas[source->replica].compared_batch,
-		source->next_batch);
-}
-
-static void digest_remember(struct egress *egress, const struct outcome_header *header)
-{
-	egress->digests[header->batch_no % DIGESTS_REMEMBERED] = header->digest;
-	egress->digest_batches[header->batch_no % DIGESTS_REMEMBERED] = header->batch_no + 1;
-}
-
-static void digest_compare(struct egress *egress, const struct outcome_header *header)
-{
+	struct egress_stage *stage = context;
+	struct page_egress *counts = stage->egress->counts;
 	uint32_t at = header->batch_no % DIGESTS_REMEMBERED;
 
-	if (egress->digest_batches[at] != header->batch_no + 1)
+	if (stage->digests.batches[at] != header->batch_no + 1) {
+		stage->digests.digests[at] = header->digest;
+		stage->digests.batches[at] = header->batch_no + 1;
 		return;
-	counter_add(&egress->counts->digests_compared, 1);
-	if (egress->digests[at] == header->digest)
+	}
+	if (!stage->egress->protect)
 		return;
-	if (egress->counts->digest_mismatches == 0)
-		atomic_write_relaxed(&egress->counts->mismatch_batch, header->batch_no);
-	atomic_add_seq_cst(&egress->counts->digest_mismatches, 1ull);
+	counter_add(&counts->digests_compared, 1);
+	if (stage->digests.digests[at] == header->digest)
+		return;
+	if (counts->digest_mismatches == 0)
+		atomic_write_relaxed(&counts->mismatch_batch, header->batch_no);
+	atomic_add_seq_cst(&counts->digest_mismatches, 1ull);
 }
 
-/* Reads a replica that is behind what is released, comparing as it goes. */
-static void source_catch_up(struct egress *egress, struct egress_source *source)
+static bool may_lead(void *context, const struct outcome_source *source)
 {
-	struct outcome_view view;
+	const struct egress_stage *stage = context;
+	const struct page_stage *page = stage->outcomes.stage;
+	const struct page_term *leader;
 
-	if (source->bad && journal_is_sealed(source->reader.journal))
-		source_drop(egress, source);
-	while (source->used && !source->bad && source->next_batch < egress->next_batch &&
-		source_peek(egress, source, &view) == STATUS_OK) {
-		if (egress->protect)
-			digest_compare(egress, view.header);
-		source_advance(egress, source);
+	if (!stage->egress->passive)
+		return true;
+	leader = page_leader(page);
+	if (leader->replica == source->replica && leader->incarnation == source->incarnation)
+		return true;
+	/*
+	 * The sealed part of an old leader's journal stands: it leads until it is read to its
+	 * end.
+	 */
+	return source->incarnation < leader->incarnation && journal_is_sealed(&source->journal) &&
+	       atomic_read_acquire(&page->replicas[source->replica].drained_incarnation) <
+		       source->incarnation;
+}
+
+void egress_open(struct egress *egress, struct page *page, struct egress_stage *stages,
+	uint32_t stages_count)
+{
+	egress->page = page;
+	egress->counts = &page->egress;
+	egress->stages = stages;
+	egress->stages_count = stages_count;
+	for (uint32_t s = 0; s < stages_count; s++) {
+		stages[s].egress = egress;
+		stages[s].outcomes.stage = &page->stages[s];
+		stages[s].outcomes.accounts = true;
+		stages[s].outcomes.seen = digest_seen;
+		stages[s].outcomes.may_lead = may_lead;
+		stages[s].outcomes.context = &stages[s];
 	}
 }
 
@@ -216,30 +167,6 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 	}
 }
 
-/* Whether an outcome is one of this batch, whole: nothing of it is sent before that is known. */
-static bool outcome_fits(const struct egress *egress, const struct batch_view *batch,
-	const struct outcome_view *outcome)
-{
-	const uint8_t *delta = outcome->deltas;
-
-	if (outcome->header->count != batch->header->count ||
-		outcome->header->first_id != batch->header->first_id)
-		return false;
-	for (uint32_t i = 0; i < batch->header->count; i++) {
-		const struct outcome_record *record = &outcome->records[i];
-
-		if ((batch->records[i]->kind == RECORD_PACKET) != (record->verdict != VERDICT_NONE))
-			return false;
-		if (record->verdict == VERDICT_FORWARD &&
-			(record->where >= egress->ports_count ||
-				delta_check(batch->records[i]->length, delta,
-					record->delta_bytes) != STATUS_OK))
-			return false;
-		delta += record->delta_bytes;
-	}
-	return true;
-}
-
 /* Composes all outputs of a batch. */
 static void release_batch(struct egress *egress, const struct batch_view *batch,
 	const struct outcome_view *outcome)
@@ -251,12 +178,14 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 	extra = outcome_extra_next(outcome, &offset);
 	for (uint32_t i = 0; i < batch->header->count; i++) {
 		const struct outcome_record *record = &outcome->records[i];
+		enum verdict verdict = outcome_verdict(record);
 
-		if (record->verdict == VERDICT_FORWARD) {
+		if (verdict == VERDICT_FORWARD) {
 			compose(egress, batch->records[i], record, delta);
-		} else if (record->verdict == VERDICT_DROP) {
+		} else if (verdict == VERDICT_DROP) {
 			dropped++;
-			egress->counts->drops[record->where >> 5][record->where & 31]++;
+			egress->counts->drops[outcome_stage(record)][record->where >> 5]
+					     [record->where & 31]++;
 		} else if (batch->records[i]->kind == RECORD_END) {
 			egress->ended = true;
 		}
@@ -270,7 +199,7 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 	counter_add(&egress->counts->outcome_bytes, outcome->header->bytes);
 }
 
-static void account_failovers(struct egress *egress, const struct egress_source *source,
+static void account_failovers(struct egress *egress, const struct outcome_source *source,
 	uint64_t now_ns, uint64_t gap_ns)
 {
 	uint32_t count = atomic_read_acquire(&egress->page->failovers_count);
@@ -292,7 +221,7 @@ static void account_failovers(struct egress *egress, const struct egress_source 
 }
 
 static void account_release(struct egress *egress, const struct batch_header *batch,
-	const struct egress_source *source, uint64_t now_ns)
+	const struct outcome_source *source, uint64_t now_ns)
 {
 	struct page_egress *counts = egress->counts;
 	uint64_t gap_ns = egress->last_mark_ns == 0 ? 0 : now_ns - egress->last_mark_ns;
@@ -320,25 +249,6 @@ static bool may_release(const struct egress *egress, uint64_t batch_no)
 	return atomic_read_acquire(&egress->page->loggers[LOGGER_PACKETS].durable_batch) > batch_no;
 }
 
-static bool may_lead(const struct egress *egress, const struct egress_source *source)
-{
-	const struct page_term *leader;
-
-	if (!egress->passive)
-		return true;
-	leader = page_leader(egress->stage);
-	if (leader->replica == source->replica && leader->incarnation == source->incarnation)
-		return true;
-	/*
-	 * The sealed part of an old leader's journal stands: it leads until it is read to its
-	 * end.
-	 */
-	return source->incarnation < leader->incarnation &&
-	       journal_is_sealed(source->reader.journal) &&
-	       atomic_read_acquire(&egress->stage->replicas[source->replica].drained_incarnation) <
-		       source->incarnation;
-}
-
 /* Opens the next batch, once: whoever waits for its outcome asks often. */
 static bool open_batch(struct egress *egress)
 {
@@ -352,36 +262,16 @@ static bool open_batch(struct egress *egress)
 	return egress->batch_is_open;
 }
 
-/* The first source that has the next batch's outcome, and may say it. */
-static struct egress_source *find_outcome(struct egress *egress, struct outcome_view *outcome)
-{
-	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
-		struct egress_source *source = &egress->sources[i];
-
-		if (!source->used)
-			continue;
-		source_catch_up(egress, source);
-		if (!source->used || source->bad || source->next_batch != egress->next_batch ||
-			!may_lead(egress, source) ||
-			source_peek(egress, source, outcome) != STATUS_OK)
-			continue;
-		if (outcome_fits(egress, &egress->batch, outcome))
-			return source;
-		mark_bad(egress, source);
-	}
-	return NULL;
-}
-
 uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 {
+	struct outcomes *last = &egress->stages[egress->stages_count - 1].outcomes;
 	const struct batch_header *batch;
 	struct outcome_view outcome;
-	struct egress_source *source;
+	struct outcome_source *source;
 
 	if (egress->ended || egress->counts->digest_mismatches > 0 || !open_batch(egress)) {
-		for (uint32_t i = 0; i < SOURCES_MAX; i++)
-			if (egress->sources[i].used)
-				source_catch_up(egress, &egress->sources[i]);
+		for (uint32_t s = 0; s < egress->stages_count; s++)
+			outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
 		egress->last_mark_ns = now_ns;
 		egress_flush(egress);
 		return 0;
@@ -389,15 +279,17 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	batch = egress->batch.header;
 	if (!may_release(egress, batch->batch_no))
 		return 0;
-	source = find_outcome(egress, &outcome);
+	source = outcomes_find(last, &egress->batch, egress->ports_count, &outcome);
 	if (source == NULL)
 		return 0;
 	release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);
-	digest_remember(egress, outcome.header);
-	source_advance(egress, source);
-	egress->next_batch++;
+	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
 	account_release(egress, batch, source, now_ns);
+	outcome_source_advance(last, source);
+	egress->next_batch++;
+	for (uint32_t s = 0; s + 1 < egress->stages_count; s++)
+		outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
 	egress->batch_is_open = false;
 	journal_advance(&egress->base);
 	atomic_write_release(&egress->counts->batches, egress->next_batch);

@@ -16,18 +16,6 @@
 #define IDLE_NS 1000000
 #define POLL_NS 50000 /* of ports, and of a journal that is full */
 
-/* FREE -> HANDED by the control thread -> TAKEN -> DONE by the egress thread -> FREE */
-enum attachment_state { ATTACHMENT_FREE, ATTACHMENT_HANDED, ATTACHMENT_TAKEN, ATTACHMENT_DONE };
-
-/* A source on its way from the control thread to the egress thread. */
-struct attachment {
-	struct journal journal;
-	struct journal_reader reader;
-	uint32_t replica;
-	uint64_t incarnation;
-	uint32_t state; /* enum attachment_state */
-};
-
 struct sequencer {
 	struct role role;
 	struct journal base;
@@ -35,7 +23,7 @@ struct sequencer {
 	struct ingress ingress;
 	struct egress egress;
 	struct control control;
-	struct attachment attachments[SOURCES_MAX];
+	struct egress_stage stages[STAGES_MAX];
 	pthread_t egress_thread;
 	FILE *alerts;
 	uint32_t go;
@@ -55,45 +43,9 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 			(unsigned long long)packet_id, (unsigned long long)clock_ns, plain);
 }
 
-/* Control thread: opens the journal of a new incarnation and hands it to the egress. */
-static enum status attach(struct sequencer *self, const struct message *message)
-{
-	struct attachment *free_one = NULL;
-	enum status status;
-
-	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
-		struct attachment *attachment = &self->attachments[i];
-
-		if (atomic_read_acquire(&attachment->state) == ATTACHMENT_DONE) {
-			journal_give_back(&attachment->reader);
-			journal_shm_close(&attachment->journal);
-			attachment->state = ATTACHMENT_FREE;
-		}
-		if (attachment->state != ATTACHMENT_FREE &&
-			attachment->incarnation == message->incarnation)
-			return STATUS_OK; /* a restarted manager asks again */
-		if (free_one == NULL && attachment->state == ATTACHMENT_FREE)
-			free_one = attachment;
-	}
-	if (free_one == NULL)
-		return STATUS_FULL;
-	status = journal_shm_open(&free_one->journal, &self->role.place, message->name);
-	if (status != STATUS_OK)
-		return status;
-	status = journal_attach(&free_one->reader, &free_one->journal, GATE_REQUIRED, 0, "egress",
-		0);
-	if (status != STATUS_OK) {
-		journal_shm_close(&free_one->journal);
-		return status;
-	}
-	free_one->replica = message->number;
-	free_one->incarnation = message->incarnation;
-	atomic_write_release(&free_one->state, (uint32_t)ATTACHMENT_HANDED);
-	return STATUS_OK;
-}
-
 static bool on_message(void *context, const struct message *message, struct message *answer)
 {
+	static const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0};
 	struct sequencer *self = context;
 	enum status status;
 
@@ -101,7 +53,8 @@ static bool on_message(void *context, const struct message *message, struct mess
 		atomic_write_release(&self->go, 1u);
 	if (message->type != MESSAGE_ATTACH)
 		return false;
-	status = attach(self, message);
+	status = outcomes_attach(&self->stages[message->stage].outcomes, &self->role.place,
+		message->name, message->number, message->incarnation, &reading);
 	*answer = *message;
 	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
 	snprintf(answer->text, sizeof(answer->text), "egress cannot read %s: %s", message->name,
@@ -109,42 +62,12 @@ static bool on_message(void *context, const struct message *message, struct mess
 	return true;
 }
 
-static bool is_in_use(const struct sequencer *self, const struct attachment *attachment)
-{
-	for (uint32_t i = 0; i < SOURCES_MAX; i++)
-		if (self->egress.sources[i].used &&
-			self->egress.sources[i].reader.journal == &attachment->journal)
-			return true;
-	return false;
-}
-
-/* Takes what the control thread attached; gives back what the egress is done with. */
-static void take_attachments(struct sequencer *self, struct idle *idle)
-{
-	for (uint32_t i = 0; i < SOURCES_MAX; i++) {
-		struct attachment *attachment = &self->attachments[i];
-		uint32_t state = atomic_read_acquire(&attachment->state);
-
-		if (state == ATTACHMENT_HANDED &&
-			egress_add_source(&self->egress, &attachment->reader, attachment->replica,
-				attachment->incarnation) == STATUS_OK) {
-			atomic_write_release(&attachment->state, (uint32_t)ATTACHMENT_TAKEN);
-		} else if (state == ATTACHMENT_TAKEN && !is_in_use(self, attachment)) {
-			idle_reset(idle); /* it may be armed on this journal */
-			atomic_write_release(&attachment->state, (uint32_t)ATTACHMENT_DONE);
-		}
-	}
-}
-
 static uint32_t waits_of(struct sequencer *self, struct journal **waits)
 {
-	uint32_t count = 0;
+	uint32_t last = self->egress.stages_count - 1;
 
-	waits[count++] = &self->base;
-	for (uint32_t i = 0; i < SOURCES_MAX && count < IDLE_JOURNALS_MAX; i++)
-		if (self->egress.sources[i].used && !self->egress.sources[i].bad)
-			waits[count++] = self->egress.sources[i].reader.journal;
-	return count;
+	waits[0] = &self->base;
+	return outcomes_waits(&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX);
 }
 
 static void *egress_main(void *argument)
@@ -161,7 +84,8 @@ static void *egress_main(void *argument)
 			status_text(status));
 	atomic_write_release(&self->base_attached, 1u);
 	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
-		take_attachments(self, &idle);
+		for (uint32_t s = 0; s < self->egress.stages_count; s++)
+			outcomes_poll(&self->stages[s].outcomes, &idle);
 		if (egress_work(&self->egress, mono_ns()) > 0) {
 			idle_worked(&idle);
 			continue;
@@ -261,9 +185,7 @@ static enum status start(struct sequencer *self, char *error)
 	self->ingress.patience_ns = config->hang_ms * 20000000ull;
 	self->ingress.epoch = 1;
 	self->ingress.next_packet_no = 1;
-	self->egress.page = self->role.page;
-	self->egress.counts = &self->role.page->egress;
-	self->egress.stage = &self->role.page->stages[config->stages_count - 1];
+	egress_open(&self->egress, self->role.page, self->stages, config->stages_count);
 	self->egress.ports = self->ports;
 	self->egress.ports_count = config->ports_count;
 	self->egress.protect = config->protect;

@@ -12,7 +12,6 @@
 
 /* Packets that pass all steps together: their views and scratch fit the first-level cache. */
 #define CHUNK 32u
-#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
 
 static void on_expire(void *context, uint32_t table, struct txn *txn, const void *key,
 	const void *value)
@@ -30,12 +29,13 @@ static void on_expire(void *context, uint32_t table, struct txn *txn, const void
 	}
 }
 
-enum status replica_open(struct replica *replica, uint64_t seed, uint64_t hash_seed, bool tracks,
-	uint32_t ports_count)
+enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed, uint64_t hash_seed,
+	bool tracks, uint32_t ports_count)
 {
 	memset(replica, 0, sizeof(*replica));
 	engine_open(&replica->engine, hash_seed, tracks, on_expire, replica);
 	replica->seed = seed;
+	replica->stage = stage;
 	replica->ports_count = ports_count;
 	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
 	replica->headers = calloc(BATCH_PACKETS_MAX + 1, sizeof(*replica->headers));
@@ -102,7 +102,41 @@ enum status replica_ready(struct replica *replica)
 	return engine_ready(&replica->engine);
 }
 
-void replica_begin(struct replica *replica, const struct batch_view *batch, void *out)
+/* Emitted packets and alarms of the stages before go along; their determinants are their own. */
+static void take_extras(struct replica *replica, const struct outcome_view *before)
+{
+	const struct outcome_extra *extra;
+	uint32_t offset = 0;
+
+	while ((extra = outcome_extra_next(before, &offset)) != NULL) {
+		uint32_t bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+
+		if (extra->type == EXTRA_DETERMINANT)
+			continue;
+		BUG_ON(replica->extras.used + bytes > EXTRAS_BYTES_MAX);
+		memcpy(replica->extras.bytes + replica->extras.used, extra, bytes);
+		replica->extras.used += bytes;
+	}
+}
+
+/* Where in the leader's outcome each record's extras begin. */
+static void index_leader(struct replica *replica)
+{
+	const struct outcome_extra *extra;
+	uint32_t offset = 0, at = 0, last = UINT32_MAX;
+
+	for (uint32_t i = 0; i < BATCH_PACKETS_MAX; i++)
+		replica->leader_extras[i] = replica->leader.header->extra_bytes;
+	while ((extra = outcome_extra_next(&replica->leader, &offset)) != NULL) {
+		if (extra->record != last)
+			replica->leader_extras[extra->record] = at;
+		last = extra->record;
+		at = offset;
+	}
+}
+
+void replica_begin(struct replica *replica, const struct batch_view *batch,
+	const struct outcome_view *before, void *out)
 {
 	replica->out = out;
 	replica->delta = out == NULL ? NULL
@@ -110,16 +144,105 @@ void replica_begin(struct replica *replica, const struct batch_view *batch, void
 	replica->extras.used = 0;
 	replica->edit_bytes.used = 0;
 	replica->edits_count = 0;
-	replica->leader_extra = 0;
+	replica->before = before;
 	replica->engine.batch_digest = 0;
 	replica->engine.batch_aborted = 0;
 	memset(replica->emits, 0, sizeof(replica->emits));
+	if (before != NULL) {
+		replica->before_delta = before->deltas;
+		take_extras(replica, before);
+	}
+	if (replica->determinants == DETERMINANT_REPLAY && replica->leader.header != NULL)
+		index_leader(replica);
 }
 
 /* Bump-in-the-wire: ports are paired 0-1, 2-3, ...; a single port sends back. */
 static uint16_t port_across(const struct replica *replica, uint16_t port)
 {
 	return (port ^ 1) < replica->ports_count ? port ^ 1 : port;
+}
+
+static bool add_edit(struct replica *replica, uint32_t record, enum delta_operation operation,
+	uint16_t offset, const void *bytes, uint16_t bytes_count)
+{
+	struct replica_extras *room = &replica->edit_bytes;
+	uint16_t *last = &replica->edits_last[record];
+	size_t put;
+
+	if (replica->edits_count == EDITS_MAX)
+		return false;
+	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset,
+		bytes, bytes_count);
+	if (put == 0)
+		return false;
+	replica->edits[replica->edits_count++] = (struct replica_edit){
+		.bytes = (uint16_t)put,
+		.at = room->used,
+	};
+	room->used += (uint32_t)put;
+	if (*last == 0)
+		replica->edits_first[record] = (uint16_t)replica->edits_count;
+	else
+		replica->edits[*last - 1].next = (uint16_t)replica->edits_count;
+	*last = (uint16_t)replica->edits_count;
+	return true;
+}
+
+/* The view holds the packet's first bytes as long as no resize has cut them. */
+static bool resize(struct replica *replica, struct vnf_packet *packet, uint16_t length)
+{
+	if (!add_edit(replica, packet->record, DELTA_RESIZE, length, NULL, 0))
+		return false;
+	packet->length = length;
+	if (packet->header_bytes > length)
+		packet->header_bytes = length;
+	return true;
+}
+
+/* What is in view is changed there, the rest is an edit of its own. */
+static bool edit(struct replica *replica, struct vnf_packet *packet, uint16_t offset,
+	const uint8_t *bytes, uint16_t bytes_count)
+{
+	uint16_t in_view = 0;
+
+	if (offset < packet->header_bytes) {
+		in_view = packet->header_bytes - offset;
+		if (in_view > bytes_count)
+			in_view = bytes_count;
+	}
+	if (in_view < bytes_count &&
+		!add_edit(replica, packet->record, DELTA_EDIT, offset + in_view, bytes + in_view,
+			bytes_count - in_view))
+		return false;
+	if (in_view > 0)
+		memcpy(packet->current + offset, bytes, in_view);
+	return true;
+}
+
+/* The packet as the stages before have left it. */
+static void load_before(struct replica *replica, struct vnf_packet *packet)
+{
+	const struct outcome_record *record = &replica->before->records[packet->record];
+	const uint8_t *at = replica->before_delta, *end = at + record->delta_bytes;
+	bool fits = true;
+
+	replica->before_delta = end;
+	if (outcome_verdict(record) == VERDICT_DROP)
+		packet->dropped = true;
+	if (outcome_verdict(record) != VERDICT_FORWARD)
+		return;
+	packet->output_port = record->where;
+	while (at < end && fits) {
+		struct delta_step step;
+
+		fits = delta_next(&step, &at, end) == STATUS_OK;
+		if (fits && step.operation == DELTA_EDIT)
+			fits = edit(replica, packet, step.offset, step.bytes, step.length);
+		else if (fits) /* no call of a VNF inserts or removes */
+			fits = step.operation == DELTA_RESIZE &&
+			       resize(replica, packet, step.offset);
+	}
+	replica->diverged |= !fits;
 }
 
 static void load_packet(struct replica *replica, const struct batch_view *batch, uint32_t i)
@@ -141,8 +264,11 @@ static void load_packet(struct replica *replica, const struct batch_view *batch,
 	packet->cksum_bad = (record->flags & (RECORD_IP_CKSUM_BAD | RECORD_L4_CKSUM_BAD)) != 0;
 	packet->dropped = record->kind != RECORD_PACKET;
 	packet->record = (uint16_t)i;
-	replica->lengths[i] = length;
+	packet->host = NULL;
+	replica->edits_first[i] = replica->edits_last[i] = 0;
 	copy_frame(packet->current, packet->arrival, packet->header_bytes);
+	if (replica->before != NULL && record->kind == RECORD_PACKET)
+		load_before(replica, packet);
 }
 
 static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
@@ -186,11 +312,11 @@ static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *ou
 	uint32_t bytes =
 		(uint32_t)delta_diff(out, packet->arrival, packet->current, packet->header_bytes);
 
-	for (uint32_t e = 0; e < replica->edits_count; e++) {
-		const struct replica_edit *edit = &replica->edits[e];
+	for (uint32_t e = replica->edits_first[i]; e != 0; e = replica->edits[e - 1].next) {
+		const struct replica_edit *edit = &replica->edits[e - 1];
 
-		if (edit->record != i || bytes + edit->bytes > DELTA_BYTES_MAX)
-			continue;
+		if (bytes + edit->bytes > DELTA_BYTES_MAX)
+			break;
 		memcpy(out + bytes, replica->edit_bytes.bytes + edit->at, edit->bytes);
 		bytes += edit->bytes;
 	}
@@ -205,8 +331,10 @@ static void put_record(struct replica *replica, const struct batch_record *recor
 	*out = (struct outcome_record){0};
 	if (record->kind != RECORD_PACKET)
 		return;
-	if (packet->dropped) {
-		out->verdict = VERDICT_DROP;
+	if (packet->dropped && packet->host == NULL) {
+		*out = replica->before->records[i];
+	} else if (packet->dropped) {
+		out->verdict = (uint8_t)(VERDICT_DROP | replica->stage << VERDICT_STAGE_SHIFT);
 		out->where = (uint8_t)(packet->host->number << 5 | packet->drop_cause);
 	} else {
 		out->verdict = VERDICT_FORWARD;
@@ -244,6 +372,33 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 	}
 }
 
+/* The batch's extras by record; those of one record in the order in which they came. */
+static void put_extras(struct replica *replica, uint8_t *out)
+{
+	uint32_t first[BATCH_PACKETS_MAX], last[BATCH_PACKETS_MAX], bytes;
+	const uint8_t *extras = replica->extras.bytes;
+	const struct outcome_extra *extra;
+
+	memset(first, 0xff, sizeof(first));
+	for (uint32_t at = 0; at < replica->extras.used; at += bytes) {
+		extra = (const struct outcome_extra *)(extras + at);
+		bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+		replica->extras_next[at / 8] = UINT32_MAX;
+		if (first[extra->record] == UINT32_MAX)
+			first[extra->record] = at;
+		else
+			replica->extras_next[last[extra->record] / 8] = at;
+		last[extra->record] = at;
+	}
+	for (uint32_t i = 0; i < BATCH_PACKETS_MAX; i++)
+		for (uint32_t at = first[i]; at != UINT32_MAX; at = replica->extras_next[at / 8]) {
+			extra = (const struct outcome_extra *)(extras + at);
+			bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+			memcpy(out, extra, bytes);
+			out += bytes;
+		}
+}
+
 uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 {
 	struct outcome_header *header = (struct outcome_header *)replica->out;
@@ -252,7 +407,8 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 	uint8_t *extras = replica->out + ALIGN_UP((uint32_t)(replica->delta - replica->out), 8u);
 
 	memset(replica->delta, 0, (size_t)(extras - replica->delta));
-	memcpy(extras, replica->extras.bytes, replica->extras.used);
+	if (replica->extras.used > 0)
+		put_extras(replica, extras);
 	if (replica->engine.tracks && replica->extras.used > 0)
 		replica->engine.batch_digest +=
 			digest_of(extras, replica->extras.used, batch->header->first_id);
@@ -295,9 +451,10 @@ void vnf_count(struct vnf_packet *packet, uint32_t counter)
 
 uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw)
 {
-	uint64_t words[3] = {packet->id, packet->host->number, draw};
+	const struct replica *replica = packet->host->replica;
+	uint64_t words[3] = {packet->id, replica->stage << 8 | packet->host->number, draw};
 
-	return digest_of(words, sizeof(words), packet->host->replica->seed);
+	return digest_of(words, sizeof(words), replica->seed);
 }
 
 /* Room for an extra's content, or NULL. */
@@ -342,40 +499,57 @@ bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint3
 	return true;
 }
 
-static bool add_edit(struct vnf_packet *packet, enum delta_operation operation, uint16_t offset,
-	const void *bytes, uint16_t bytes_count)
-{
-	struct replica *replica = packet->host->replica;
-	struct replica_extras *room = &replica->edit_bytes;
-	size_t put;
-
-	if (replica->edits_count == sizeof(replica->edits) / sizeof(replica->edits[0]))
-		return false;
-	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset,
-		bytes, bytes_count);
-	if (put == 0)
-		return false;
-	replica->edits[replica->edits_count++] = (struct replica_edit){
-		.record = packet->record,
-		.bytes = (uint16_t)put,
-		.at = room->used,
-	};
-	room->used += (uint32_t)put;
-	return true;
-}
-
 bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count)
 {
-	if ((uint32_t)offset + bytes_count > packet->host->replica->lengths[packet->record])
-		return false;
-	return add_edit(packet, DELTA_EDIT, offset, bytes, bytes_count);
+	return (uint32_t)offset + bytes_count <= packet->length &&
+	       edit(packet->host->replica, packet, offset, bytes, bytes_count);
 }
 
 bool vnf_resize(struct vnf_packet *packet, uint16_t length)
 {
-	if (length < FRAME_BYTES_MIN || !add_edit(packet, DELTA_RESIZE, length, NULL, 0))
+	return length >= FRAME_BYTES_MIN && resize(packet->host->replica, packet, length);
+}
+
+/* Part of a range of bytes, where it overlaps [from, to): copied from bytes there, or zeroed. */
+static void overlay(uint8_t *out, uint32_t offset, uint32_t count, uint32_t from, uint32_t to,
+	const uint8_t *bytes)
+{
+	uint32_t begin = from > offset ? from : offset;
+	uint32_t end = to < offset + count ? to : offset + count;
+
+	if (begin >= end)
+		return;
+	if (bytes != NULL)
+		memcpy(out + (begin - offset), bytes + (begin - from), end - begin);
+	else
+		memset(out + (begin - offset), 0, end - begin);
+}
+
+bool vnf_read(const struct vnf_packet *packet, uint32_t offset, void *bytes, uint32_t bytes_count)
+{
+	const struct replica *replica = packet->host->replica;
+	const struct batch_record *record = (const struct batch_record *)packet->arrival - 1;
+	uint32_t length = record->length;
+
+	if (bytes_count > packet->length || offset > packet->length - bytes_count ||
+		!packet->host->ops->reads_payload)
 		return false;
-	packet->host->replica->lengths[packet->record] = length;
+	overlay(bytes, offset, bytes_count, 0, length, packet->arrival);
+	for (uint32_t e = replica->edits_first[packet->record]; e != 0;
+		e = replica->edits[e - 1].next) {
+		const uint8_t *at = replica->edit_bytes.bytes + replica->edits[e - 1].at;
+		struct delta_step step;
+
+		BUG_ON(delta_next(&step, &at, at + replica->edits[e - 1].bytes) != STATUS_OK);
+		if (step.operation == DELTA_EDIT)
+			overlay(bytes, offset, bytes_count, step.offset,
+				(uint32_t)step.offset + step.length, step.bytes);
+		else
+			overlay(bytes, offset, bytes_count, length, step.offset, NULL);
+		if (step.operation == DELTA_RESIZE)
+			length = step.offset;
+	}
+	overlay(bytes, offset, bytes_count, 0, packet->header_bytes, packet->current);
 	return true;
 }
 
@@ -384,9 +558,11 @@ static const struct outcome_extra *leader_determinant(struct replica *replica, u
 {
 	const struct outcome_extra *extra;
 
-	while ((extra = outcome_extra_next(&replica->leader, &replica->leader_extra)) != NULL)
+	while ((extra = outcome_extra_next(&replica->leader, &replica->leader_extras[record])) !=
+			NULL &&
+		extra->record == record)
 		if (extra->type == EXTRA_DETERMINANT)
-			return extra->record == record ? extra : NULL;
+			return extra;
 	return NULL;
 }
 

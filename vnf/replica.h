@@ -19,12 +19,15 @@ struct replica_extras {
 	uint32_t used;
 };
 
-/* An edit beyond the header view: delta operations of one record. */
+/* A delta operation that the header view cannot hold: beyond it, or of another length. */
 struct replica_edit {
-	uint16_t record;
+	uint16_t next; /* of the same record: index + 1; 0: none */
 	uint16_t bytes;
 	uint32_t at;
 };
+
+#define EDITS_MAX (BATCH_PACKETS_MAX * 4)
+#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
 
 enum determinant_mode { DETERMINANT_RECORD, DETERMINANT_REPLAY };
 
@@ -43,27 +46,32 @@ struct replica {
 	struct vnf_host vnfs[VNFS_MAX];
 	uint32_t vnfs_count;
 	uint64_t seed;
+	uint32_t stage;
 	uint32_t ports_count;
 	struct vnf_packet *packets;	       /* BATCH_PACKETS_MAX */
 	uint8_t (*headers)[HEADER_VIEW_BYTES]; /* BATCH_PACKETS_MAX, and slack */
-	uint32_t lengths[BATCH_PACKETS_MAX];   /* after vnf_resize */
 	uint8_t emits[BATCH_PACKETS_MAX];
 	struct replica_extras extras;
 	struct replica_extras edit_bytes;
-	struct replica_edit edits[BATCH_PACKETS_MAX * 4];
+	struct replica_edit edits[EDITS_MAX];
 	uint32_t edits_count;
+	uint16_t edits_first[BATCH_PACKETS_MAX]; /* of each record: index + 1; 0: none */
+	uint16_t edits_last[BATCH_PACKETS_MAX];
+	uint32_t extras_next[EXTRAS_BYTES_MAX / 8]; /* scratch: sorts extras by record */
+	const struct outcome_view *before; /* what the stage before made of the batch, or NULL */
+	const uint8_t *before_delta;	   /* of the next record to load */
 	enum determinant_mode determinants;
-	struct outcome_view leader; /* replayed from, in DETERMINANT_REPLAY */
-	uint32_t leader_extra;
+	struct outcome_view leader;		   /* replayed from, in DETERMINANT_REPLAY */
+	uint32_t leader_extras[BATCH_PACKETS_MAX]; /* where to look for each record's next one */
 	uint8_t *out;	/* of the batch in work; NULL: no outcome is wanted */
 	uint8_t *delta; /* where the next delta goes */
-	bool diverged;	/* a recorded determinant was not there */
+	bool diverged;	/* a recorded determinant was not there, or a delta is not one of ours */
 	struct txn txn;
 };
 
 /* Takes memory for nothing but the shell; VNFs are added next. Errors: NO_MEMORY. */
-MUST_CHECK enum status replica_open(struct replica *replica, uint64_t seed, uint64_t hash_seed,
-	bool tracks, uint32_t ports_count);
+MUST_CHECK enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed,
+	uint64_t hash_seed, bool tracks, uint32_t ports_count);
 void replica_close(struct replica *replica);
 
 /*
@@ -74,8 +82,12 @@ MUST_CHECK enum status replica_add_vnf(struct replica *replica, const struct vnf
 	struct vnf_setup *setup);
 MUST_CHECK enum status replica_ready(struct replica *replica);
 
-/* Starts a batch whose outcome goes to out (OUTCOME_BYTES_MAX), or nowhere. */
-void replica_begin(struct replica *replica, const struct batch_view *batch, void *out);
+/*
+ * Starts a batch whose outcome goes to out (OUTCOME_BYTES_MAX), or nowhere. before: the outcome of
+ * the stage before, which fits the batch and stays until replica_end; NULL: this is the first.
+ */
+void replica_begin(struct replica *replica, const struct batch_view *batch,
+	const struct outcome_view *before, void *out);
 
 /* Executes records [from, to), in order, all of them once between begin and end. */
 void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from,

@@ -88,8 +88,8 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 	bool tracks, uint64_t hash_seed, char *error)
 {
 	const struct config_stage *stage = &config->stages[stage_number];
-	enum status status =
-		replica_open(replica, config->seed, hash_seed, tracks, config->ports_count);
+	enum status status = replica_open(replica, stage_number, config->seed, hash_seed, tracks,
+		config->ports_count);
 
 	snprintf(error, CONFIG_ERROR_BYTES, "stage %s: out of memory", stage->name);
 	for (uint32_t i = 0; i < stage->vnfs_count && status == STATUS_OK; i++)

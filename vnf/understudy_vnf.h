@@ -19,7 +19,7 @@
 
 #include "txn/txn.h"
 
-#define VNF_ABI 1u
+#define VNF_ABI 2u
 #define VNF_HOME_NONE UINT16_MAX
 #define VNF_SCRATCH_BYTES 96
 
@@ -81,6 +81,7 @@ struct vnf_ops {
 	uint32_t drop_causes_count;
 	const char *const *counters; /* names of what it counts besides; at most 16 */
 	uint32_t counters_count;
+	bool reads_payload;	/* calls vnf_read: looks beyond the header view */
 	bool uses_determinants; /* calls vnf_determinant: its stage must be passive */
 	/* False with setup->error set. *self is what every step gets; it is constant afterwards. */
 	bool (*open)(struct vnf_setup *setup, void **self);
@@ -115,7 +116,16 @@ void vnf_alarm(struct vnf_packet *packet, const char *text);
 bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count);
 bool vnf_resize(struct vnf_packet *packet, uint16_t length);
 
-/* post: sends a packet of the VNF's own after this one. False past 4 a packet. */
+/*
+ * Any step: copies bytes of the packet as it is now, from anywhere in it. False if out of bounds,
+ * or if the VNF does not say that it reads payloads.
+ */
+bool vnf_read(const struct vnf_packet *packet, uint32_t offset, void *bytes, uint32_t bytes_count);
+
+/*
+ * post: sends a packet of the VNF's own after this one; VNFs after this do not see it. False past 4
+ * a packet.
+ */
 bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes);
 
 /*

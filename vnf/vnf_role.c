@@ -12,7 +12,7 @@
 
 #include "loggers/base_wire.h"
 #include "loggers/control.h"
-#include "loggers/idle.h"
+#include "loggers/outcomes.h"
 #include "vnf/leader.h"
 #include "vnf/stage.h"
 
@@ -26,7 +26,8 @@ struct vnf_role {
 	struct replica replica;
 	struct journal base, outcomes;
 	struct journal_reader input;
-	struct leader leader; /* a passive slave's */
+	struct outcomes before; /* what the stage before publishes; unused in the first stage */
+	struct leader leader;	/* a passive slave's */
 	struct journal_writer output;
 	struct control control;
 	struct page_stage *stage;
@@ -40,6 +41,7 @@ struct vnf_role {
 	uint64_t base_seen;	/* of the page, already forgotten */
 	uint64_t blocked_since_ns;
 	uint64_t restored_digest;
+	enum replica_wait waits_for; /* where the last work ended in vain */
 	uint32_t go;
 	bool passive;
 };
@@ -89,21 +91,67 @@ static void handle_fatal_signals(struct vnf_role *self)
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
+static bool is_first(const struct vnf_role *self)
+{
+	return self->role.options.stage == 0;
+}
+
+/* Reads a journal of the stage before, from where this replica stands. */
+static enum status read_before(struct vnf_role *self, const char *name, uint32_t replica,
+	uint64_t incarnation, uint64_t from_batch)
+{
+	struct outcomes_reading reading = {GATE_REPLICA, "replica", from_batch};
+
+	return outcomes_attach(&self->before, &self->role.place, name, replica, incarnation,
+		&reading);
+}
+
 static bool on_message(void *context, const struct message *message, struct message *answer)
 {
 	struct vnf_role *self = context;
+	enum status status;
 
-	(void)answer;
 	if (message->type == MESSAGE_GO)
 		atomic_write_release(&self->go, 1u);
-	return false;
+	if (message->type != MESSAGE_ATTACH || is_first(self))
+		return false;
+	status = read_before(self, message->name, message->number, message->incarnation,
+		atomic_read_acquire(&self->self->next_batch));
+	*answer = *message;
+	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
+	snprintf(answer->text, sizeof(answer->text), "%s cannot read %s: %s",
+		self->outcomes.control->name, message->name, status_text(status));
+	return true;
+}
+
+/*
+ * Before the base values are asked for, so that the outcomes from there on stay in the journals
+ * that are there. Those that come later, or fail here, the manager has read.
+ */
+static void read_all_before(struct vnf_role *self, uint64_t from_batch)
+{
+	uint32_t before = self->role.options.stage - 1;
+	const struct page_stage *stage = &self->role.page->stages[before];
+	char name[NAME_BYTES];
+
+	for (uint32_t r = 0; r < config_replicas(self->role.config, before); r++) {
+		uint32_t state = atomic_read_acquire(&stage->replicas[r].state);
+		uint64_t incarnation = stage->replicas[r].incarnation;
+
+		if (state != REPLICA_RESTORING && state != REPLICA_READY)
+			continue;
+		page_journal_name(name, self->role.config->stages[before].name, r, incarnation);
+		(void)read_before(self, name, r, incarnation, from_batch);
+	}
 }
 
 /* Receives the base values; *head says what they are as of. */
 static enum status fetch_base(struct vnf_role *self, struct base_head *head)
 {
 	static uint64_t chunk[(1 << 20) / 8];
-	struct serve_request request = {.magic = SERVE_MAGIC, .kind = SERVE_BASE};
+	struct serve_request request = {.magic = SERVE_MAGIC,
+		.kind = SERVE_BASE,
+		.stage = self->role.options.stage};
 	char path[PATH_BYTES];
 	enum status status;
 	uint32_t bytes;
@@ -161,15 +209,16 @@ static enum status follow_leader(struct vnf_role *self)
  */
 static enum status restore(struct vnf_role *self)
 {
-	struct page *page = self->role.page;
+	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
 	struct base_head head = {0};
 	enum status status;
 
 	status = journal_attach(&self->input, &self->base, GATE_REPLICA, self->role.options.stage,
 		self->outcomes.control == NULL ? "replica" : self->outcomes.control->name,
 		JOURNAL_FROM_TAIL);
-	if (status != STATUS_OK || !self->role.config->protect ||
-		atomic_read_acquire(&page->base_batch) == 0)
+	if (status == STATUS_OK && !is_first(self))
+		read_all_before(self, base_batch);
+	if (status != STATUS_OK || !self->role.config->protect || base_batch == 0)
 		return status;
 	if (self->passive)
 		(void)follow_leader(self); /* or as soon as there is one */
@@ -253,14 +302,15 @@ static void raise_fault(struct vnf_role *self, struct page_fault *fault)
 	raise(fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
 }
 
-static uint32_t execute(struct vnf_role *self, const struct batch_view *batch, void *out)
+static uint32_t execute(struct vnf_role *self, const struct batch_view *batch,
+	const struct outcome_view *before, void *out)
 {
 	uint32_t count = batch->header->count, at = count;
 	struct page_fault *fault = NULL;
 
 	if (atomic_read_relaxed(&self->role.page->faults_count) != 0)
 		at = fault_record(self, batch, &fault);
-	replica_begin(&self->replica, batch, out);
+	replica_begin(&self->replica, batch, before, out);
 	replica_execute(&self->replica, batch, 0, at);
 	if (at < count) {
 		raise_fault(self, fault);
@@ -336,17 +386,29 @@ static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at
 	return publish(self, header->bytes);
 }
 
-/* Publishes what changed since the base values, if this replica folds and a fold is due. */
-static enum status fold_if_due(struct vnf_role *self, uint64_t next_id, bool at_end)
+/* Every so many batches, and eighths of the base journal: at the same batches in every stage. */
+static bool fold_is_due(const struct vnf_role *self, uint64_t batch_position)
+{
+	uint64_t eighth = self->role.config->journal_bytes / LINE_BYTES / 8;
+
+	return self->next_batch % self->role.config->fold_batches == 0 ||
+	       self->input.position / eighth != batch_position / eighth;
+}
+
+/*
+ * Publishes what changed since the base values, if this replica folds and a fold is due after the
+ * batch that began at batch_position.
+ */
+static enum status fold_if_due(struct vnf_role *self, uint64_t batch_position, uint64_t next_id,
+	bool at_end)
 {
 	const struct config *config = self->role.config;
-	struct page *page = self->role.page;
-	uint64_t base_batch = atomic_read_acquire(&page->base_batch);
+	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
 	uint32_t at = 0, part = 0;
 	enum status status;
 
 	if (base_batch > self->base_seen) {
-		engine_base_advanced(&self->replica.engine, page->base_next_id);
+		engine_base_advanced(&self->replica.engine, self->stage->base_next_id);
 		self->base_seen = base_batch;
 	}
 	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation)
@@ -355,8 +417,7 @@ static enum status fold_if_due(struct vnf_role *self, uint64_t next_id, bool at_
 	if (base_batch < self->fold_batch &&
 		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 2)
 		return STATUS_OK;
-	if (!at_end && self->next_batch % config->fold_batches != 0 &&
-		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 8)
+	if (!at_end && !fold_is_due(self, batch_position))
 		return STATUS_OK;
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
@@ -393,33 +454,54 @@ static enum status may_execute(struct vnf_role *self, uint64_t batch_no)
 	return STATUS_OK;
 }
 
+/* What the stage before made of the batch; *source is NULL in the first stage. Errors: EMPTY. */
+static enum status find_before(struct vnf_role *self, struct outcome_source **source,
+	struct outcome_view *before)
+{
+	*source = NULL;
+	if (is_first(self))
+		return STATUS_OK;
+	outcomes_poll(&self->before, &self->idle);
+	*source =
+		outcomes_find(&self->before, &self->batch, self->role.config->ports_count, before);
+	return *source == NULL ? STATUS_EMPTY : STATUS_OK;
+}
+
 /* One batch at most. Errors: EMPTY, BLOCKED, SEALED, DETACHED, ... */
 static enum status work(struct vnf_role *self)
 {
 	const struct batch_view *batch = &self->batch;
-	uint64_t batch_no, next_id;
+	struct outcome_view before;
+	struct outcome_source *source;
+	uint64_t batch_no, next_id, position;
 	bool at_end;
 	void *out;
 	uint32_t bytes;
-	enum status status = open_batch(self);
+	enum status status;
 
+	self->waits_for = WAIT_INPUT;
+	status = open_batch(self);
 	if (status != STATUS_OK)
 		return status;
 	batch_no = batch->header->batch_no;
 	status = may_execute(self, batch_no);
 	if (status == STATUS_EMPTY)
-		atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_LEADER);
+		self->waits_for = WAIT_LEADER;
+	if (status == STATUS_OK)
+		status = find_before(self, &source, &before);
 	if (status != STATUS_OK)
 		return status;
+	self->waits_for = WAIT_OUTPUT;
 	status = reserve(self, OUTCOME_BYTES_MAX, &out);
 	if (status != STATUS_OK)
 		return status;
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
-	bytes = execute(self, batch, out);
+	bytes = execute(self, batch, source == NULL ? NULL : &before, out);
 	next_id = batch->header->first_id + batch->header->count;
 	at_end = batch->header->count > 0 &&
 		 batch->records[batch->header->count - 1]->kind == RECORD_END;
-	if (!journal_reader_valid(&self->input))
+	if (!journal_reader_valid(&self->input) ||
+		(source != NULL && !journal_reader_valid(&source->reader)))
 		return STATUS_DETACHED;
 	if (self->replica.diverged)
 		return STATUS_CORRUPT;
@@ -428,15 +510,30 @@ static enum status work(struct vnf_role *self)
 	if (status != STATUS_OK)
 		return status;
 	self->batch_is_open = false;
+	position = self->input.position;
 	journal_advance(&self->input);
+	if (source != NULL)
+		outcome_source_advance(&self->before, source);
 	atomic_write_release(&self->self->next_batch, self->next_batch);
-	return self->role.config->protect ? fold_if_due(self, next_id, at_end) : STATUS_OK;
+	return self->role.config->protect ? fold_if_due(self, position, next_id, at_end)
+					  : STATUS_OK;
+}
+
+/* The journals that bring the next thing to do. */
+static uint32_t waits_of(struct vnf_role *self, struct journal **waits)
+{
+	uint32_t count = 0;
+
+	waits[count++] = &self->base;
+	if (self->passive && self->leader.incarnation != 0)
+		waits[count++] = &self->leader.journal;
+	return is_first(self) ? count
+			      : outcomes_waits(&self->before, waits, count, IDLE_JOURNALS_MAX);
 }
 
 static int serve(struct vnf_role *self)
 {
-	struct journal *const waits[] = {&self->base};
-	struct journal *const waits_passive[] = {&self->base, &self->leader.journal};
+	struct journal *waits[IDLE_JOURNALS_MAX];
 
 	for (;;) {
 		enum status status = work(self);
@@ -447,11 +544,8 @@ static int serve(struct vnf_role *self)
 		}
 		if (atomic_read_relaxed(&self->role.page->stop))
 			return 0;
-		if (status == STATUS_EMPTY && self->passive && self->leader.incarnation != 0) {
-			wait_round(self, WAIT_LEADER, waits_passive, 2);
-		} else if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
-			wait_round(self, status == STATUS_EMPTY ? WAIT_INPUT : WAIT_OUTPUT, waits,
-				1);
+		if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
+			wait_round(self, self->waits_for, waits, waits_of(self, waits));
 		} else {
 			if (status != STATUS_SEALED)
 				fprintf(stderr, "understudy: %s: stops at batch %llu: %s\n",
@@ -478,6 +572,8 @@ static enum status start(struct vnf_role *self, char *error)
 	if (status != STATUS_OK)
 		return status;
 	self->replica.engine.progress = &self->self->progress;
+	if (!is_first(self))
+		self->before.stage = &self->role.page->stages[options->stage - 1];
 	status = journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME);
 	if (status == STATUS_OK)
 		status = restore(self);

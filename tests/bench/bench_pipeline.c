@@ -68,7 +68,7 @@ static double bare_mpps(const struct config *config, const char *traffic)
 		(void)batch_end(&writer);
 		if (batch_open(&batch, memory, BATCH_BYTES_MAX) != STATUS_OK)
 			fail("a batch of the generator does not open");
-		replica_begin(&replica, &batch, NULL);
+		replica_begin(&replica, &batch, NULL, NULL);
 		replica_execute(&replica, &batch, 0, batch.header->count);
 		send_batch(&replica, &batch, &sink);
 		packets += batch.header->count;

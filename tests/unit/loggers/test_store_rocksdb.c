@@ -69,7 +69,7 @@ static void put(struct store *store, uint64_t first, uint64_t count)
 	for (uint64_t n = first; n < first + count; n++) {
 		memset(bytes, (int)n, sizeof(bytes));
 		memcpy(bytes, &n, sizeof(n));
-		store_add(store, n, bytes, sizeof(bytes));
+		store_add(store, n, 0, bytes, sizeof(bytes));
 		if (n % 4 == 3 || n + 1 == first + count)
 			assert_int_equal(store_write(store), STATUS_OK);
 	}
@@ -79,7 +79,7 @@ static uint64_t count_from(struct store *store, uint64_t first, uint32_t most, u
 {
 	struct seen seen = {.next = expected};
 
-	assert_int_equal(store_read_batches(store, first, most, see_batch, &seen), STATUS_OK);
+	assert_int_equal(store_read_batches(store, first, 0, most, see_batch, &seen), STATUS_OK);
 	assert_false(seen.wrong);
 	return seen.count;
 }
@@ -99,7 +99,7 @@ static void test_put_and_read(void **state)
 	assert_int_equal(count_from(store, 130, 50, 130), 50);
 	assert_int_equal(count_from(store, 300, 0, 300), 0);
 	assert_int_equal(store_bytes(store), 300 * BATCH_BYTES);
-	assert_int_equal(store_read_batches(store, 250, 0, see_batch, &seen), STATUS_IO);
+	assert_int_equal(store_read_batches(store, 250, 0, 0, see_batch, &seen), STATUS_IO);
 	assert_int_equal(seen.count, 3);
 	store_close(store);
 }
@@ -143,12 +143,12 @@ static void test_reopen_drops_the_former_run(void **state)
 
 	(void)state;
 	put(store, 0, 20);
-	assert_int_equal(store_fold_commit(store, &head, true), STATUS_OK);
+	assert_int_equal(store_fold_commit(store, 0, &head, true), STATUS_OK);
 	store_close(store);
 	store = open_store("edge");
 	assert_int_equal(count_from(store, 0, 0, 0), 0);
 	assert_int_equal(store_bytes(store), 0);
-	assert_int_equal(store_read_base(store, see_nothing, &chunks), STATUS_NOT_FOUND);
+	assert_int_equal(store_read_base(store, 0, see_nothing, &chunks), STATUS_NOT_FOUND);
 	assert_int_equal(chunks, 0);
 	store_close(store);
 }
@@ -214,7 +214,7 @@ static void put_image(struct store *store, uint8_t table, uint32_t key, uint64_t
 		.version = value};
 	memcpy(bytes + sizeof(*image), &key, 4);
 	memcpy(bytes + sizeof(*image) + 4, &value, 8);
-	store_fold_image(store, image, bytes + sizeof(*image), bytes + sizeof(*image) + 4);
+	store_fold_image(store, 0, image, bytes + sizeof(*image));
 }
 
 /* Sums what a base holds. */
@@ -254,15 +254,15 @@ static void test_fold(void **state)
 	uint32_t none = 0;
 
 	(void)state;
-	assert_int_equal(store_read_base(store, see_nothing, &none), STATUS_NOT_FOUND);
+	assert_int_equal(store_read_base(store, 0, see_nothing, &none), STATUS_NOT_FOUND);
 	for (uint32_t key = 0; key < 5000; key++)
 		put_image(store, (uint8_t)(key % 2), key, key, 0);
 	/* Not committed: not seen. */
-	assert_int_equal(store_read_base(store, see_nothing, &none), STATUS_NOT_FOUND);
+	assert_int_equal(store_read_base(store, 0, see_nothing, &none), STATUS_NOT_FOUND);
 	assert_int_equal(none, 0);
-	assert_int_equal(store_fold_commit(store, &(struct base_head){.batch = 10}, true),
+	assert_int_equal(store_fold_commit(store, 0, &(struct base_head){.batch = 10}, true),
 		STATUS_OK);
-	assert_int_equal(store_read_base(store, see_base, &seen), STATUS_OK);
+	assert_int_equal(store_read_base(store, 0, see_base, &seen), STATUS_OK);
 	assert_int_equal(seen.head.batch, 10);
 	assert_int_equal(seen.images, 5000);
 	assert_int_equal(seen.values, 5000ull * 4999 / 2);
@@ -271,11 +271,11 @@ static void test_fold(void **state)
 	put_image(store, 1, 1, 1000001, 0);
 	put_image(store, 0, 2, 0, IMAGE_TOMBSTONE);
 	put_image(store, 1, 4, 0, IMAGE_TOMBSTONE);
-	assert_int_equal(store_fold_commit(store, &(struct base_head){.batch = 20, .next_id = 3},
+	assert_int_equal(store_fold_commit(store, 0, &(struct base_head){.batch = 20, .next_id = 3},
 				 false),
 		STATUS_OK);
 	seen = (struct base_seen){0};
-	assert_int_equal(store_read_base(store, see_base, &seen), STATUS_OK);
+	assert_int_equal(store_read_base(store, 0, see_base, &seen), STATUS_OK);
 	assert_int_equal(seen.head.batch, 20);
 	assert_int_equal(seen.head.next_id, 3);
 	assert_int_equal(seen.images, 4999);

@@ -58,6 +58,7 @@ struct side {
 
 static struct side base, replicas[2];
 static struct egress *egress;
+static struct egress_stage stage;
 static struct page *page;
 static struct port port;
 static uint64_t now_ns;
@@ -83,6 +84,7 @@ static void side_close(struct side *side)
 static int set_up(void **state)
 {
 	struct journal_reader reader;
+	struct idle idle = {0};
 
 	(void)state;
 	egress = calloc(1, sizeof(*egress));
@@ -93,9 +95,8 @@ static int set_up(void **state)
 	now_ns = 1000;
 	port = (struct port){.ops = &fake_ops, .waits = true};
 	side_open(&base, 0);
-	egress->page = page;
-	egress->counts = &page->egress;
-	egress->stage = &page->stages[0];
+	memset(&stage, 0, sizeof(stage));
+	egress_open(egress, page, &stage, 1);
 	egress->ports = &port;
 	egress->ports_count = 1;
 	egress->protect = true;
@@ -107,8 +108,11 @@ static int set_up(void **state)
 		assert_int_equal(journal_attach(&reader, &replicas[r].journal, GATE_REQUIRED, 0,
 					 "egress", 0),
 			STATUS_OK);
-		assert_int_equal(egress_add_source(egress, &reader, r, r + 1), STATUS_OK);
+		assert_int_equal(outcomes_add(&stage.outcomes, &replicas[r].journal, &reader, r,
+					 r + 1, 0),
+			STATUS_OK);
 	}
+	outcomes_poll(&stage.outcomes, &idle);
 	return 0;
 }
 
@@ -428,7 +432,7 @@ static void test_drops_ticks_and_end(void **state)
 	publish_batch(1, 1, RECORD_END);
 	assert_int_equal(work(2), 1);
 	assert_int_equal(page->egress.dropped_by_vnf, 5);
-	assert_int_equal(page->egress.drops[0][0], 5);
+	assert_int_equal(page->egress.drops[0][0][0], 5);
 	assert_int_equal(page->egress.ended, 0);
 	assert_int_equal(journal_reserve(&replicas[0].writer, 4096, &room), STATUS_OK);
 	header = room;
@@ -461,12 +465,15 @@ static void test_full_port(void **state)
 
 static void test_sources_are_bounded(void **state)
 {
-	struct journal_reader reader = egress->sources[0].reader;
+	struct journal_reader reader = stage.outcomes.sources[0].reader;
+	const struct journal *journal = &replicas[0].journal;
 
 	(void)state;
-	for (uint32_t i = 2; i < SOURCES_MAX; i++)
-		assert_int_equal(egress_add_source(egress, &reader, 0, i + 1), STATUS_OK);
-	assert_int_equal(egress_add_source(egress, &reader, 0, 99), STATUS_FULL);
+	for (uint32_t i = 2; i < OUTCOME_SOURCES_MAX; i++)
+		assert_int_equal(outcomes_add(&stage.outcomes, journal, &reader, 0, i + 1, 0),
+			STATUS_OK);
+	assert_int_equal(outcomes_add(&stage.outcomes, journal, &reader, 0, 99, 0), STATUS_FULL);
+	assert_int_equal(outcomes_add(&stage.outcomes, journal, &reader, 0, 3, 0), STATUS_OK);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -54,7 +54,7 @@ static struct replica *open_nat(const char *port_low, const char *port_high, uin
 		.error_bytes = sizeof(error)};
 	struct replica *replica = calloc(1, sizeof(*replica));
 
-	assert_int_equal(replica_open(replica, 1, hash_seed, true, 2), STATUS_OK);
+	assert_int_equal(replica_open(replica, 0, 1, hash_seed, true, 2), STATUS_OK);
 	assert_int_equal(replica_add_vnf(replica, &understudy_vnf, &setup), STATUS_OK);
 	assert_int_equal(replica_ready(replica), STATUS_OK);
 	return replica;
@@ -153,7 +153,7 @@ static void run(struct replica *replica, const struct packet *packets, struct re
 			record->clock_ns = packets[from + i].clock_s * SECOND_NS;
 		}
 		assert_int_equal(batch_open(&batch, memory, batch_end(&writer)), STATUS_OK);
-		replica_begin(replica, &batch, out);
+		replica_begin(replica, &batch, NULL, out);
 		replica_execute(replica, &batch, 0, n);
 		bytes = replica_end(replica, &batch);
 		assert_int_equal(outcome_open(&outcome, out, bytes), STATUS_OK);
