@@ -106,7 +106,8 @@ struct page_term {
 struct page_stage {
 	struct page_term terms[TERMS_MAX]; /* by term modulo TERMS_MAX; filled before term moves */
 	uint64_t term __attribute__((aligned(64)));
-	uint64_t folder; /* incarnation that publishes folds */
+	uint64_t folder;       /* incarnation that publishes folds */
+	uint64_t folded_batch; /* the last fold published: all below it; writer: the folder */
 	/* Its base values hold all batches below this. Writer: the determinant logger. */
 	uint64_t base_batch __attribute__((aligned(64)));
 	uint64_t base_next_id;

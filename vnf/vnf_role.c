@@ -19,6 +19,7 @@
 #define FOLD_BLOCK_BYTES (64u * 1024)
 #define IDLE_NS 1000000
 #define BLOCKED_NS 50000
+#define FOLD_LOST_NS 10000000000ull
 #define SIGNAL_STACK_BYTES 16384
 
 struct vnf_role {
@@ -38,7 +39,10 @@ struct vnf_role {
 	uint64_t next_batch;
 	uint64_t fold_batch;	/* the last fold published: all below it */
 	uint64_t fold_position; /* of the base, there */
-	uint64_t base_seen;	/* of the page, already forgotten */
+	uint64_t folded_ns;
+	uint64_t next_id;   /* of the first packet not yet executed */
+	bool ended;	    /* the end of the input is executed */
+	uint64_t base_seen; /* of the page, already forgotten */
 	uint64_t blocked_since_ns;
 	uint64_t restored_digest;
 	enum replica_wait waits_for; /* where the last work ended in vain */
@@ -228,6 +232,7 @@ static enum status restore(struct vnf_role *self)
 	if (head.state_digest != self->replica.engine.state_digest)
 		return STATUS_CORRUPT;
 	self->next_batch = self->fold_batch = head.batch;
+	self->next_id = head.next_id;
 	self->fold_position = self->input.position;
 	self->base_seen = head.batch;
 	return STATUS_OK;
@@ -357,7 +362,7 @@ static enum status publish(struct vnf_role *self, uint32_t bytes)
 }
 
 /* One block of a fold. */
-static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at, uint64_t next_id)
+static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at)
 {
 	struct fold_header *header;
 	void *out;
@@ -381,49 +386,61 @@ static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at
 		.images = images,
 		.part = part,
 		.last = engine_changes_left(&self->replica.engine, *at) == 0,
-		.next_id = next_id,
+		.next_id = self->next_id,
 	};
 	return publish(self, header->bytes);
 }
 
-/* Every so many batches, and eighths of the base journal: at the same batches in every stage. */
-static bool fold_is_due(const struct vnf_role *self, uint64_t batch_position)
-{
-	uint64_t eighth = self->role.config->journal_bytes / LINE_BYTES / 8;
-
-	return self->next_batch % self->role.config->fold_batches == 0 ||
-	       self->input.position / eighth != batch_position / eighth;
-}
-
 /*
- * Publishes what changed since the base values, if this replica folds and a fold is due after the
- * batch that began at batch_position.
+ * Every so many batches, and eighths of the base journal: at the same batches in every stage, unless
+ * one was still busy with its last. And after the stage before, whose base values wait for this
+ * one's: so what is due becomes base values in the end, also when the input stands still.
  */
-static enum status fold_if_due(struct vnf_role *self, uint64_t batch_position, uint64_t next_id,
-	bool at_end)
+static bool fold_is_due(const struct vnf_role *self)
 {
 	const struct config *config = self->role.config;
+	uint64_t eighth = config->journal_bytes / LINE_BYTES / 8;
+	uint64_t before_batch =
+		is_first(self) ? 0 : atomic_read_acquire(&self->before.stage->folded_batch);
+
+	return self->next_batch / config->fold_batches != self->fold_batch / config->fold_batches ||
+	       self->input.position / eighth != self->fold_position / eighth ||
+	       (before_batch > self->fold_batch && self->next_batch >= before_batch) ||
+	       (self->ended && self->next_batch > self->fold_batch);
+}
+
+/* One at a time; one that has not become base values in half a journal, or long, is lost. */
+static bool fold_is_pending(const struct vnf_role *self, uint64_t base_batch)
+{
+	return base_batch < self->fold_batch &&
+	       self->input.position - self->fold_position <
+		       self->role.config->journal_bytes / LINE_BYTES / 2 &&
+	       mono_ns() < self->folded_ns + FOLD_LOST_NS;
+}
+
+/* Publishes what changed since the base values, if this replica folds and a fold is due. */
+static enum status fold_if_due(struct vnf_role *self)
+{
 	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
 	uint32_t at = 0, part = 0;
 	enum status status;
 
+	if (!self->role.config->protect)
+		return STATUS_OK;
 	if (base_batch > self->base_seen) {
 		engine_base_advanced(&self->replica.engine, self->stage->base_next_id);
 		self->base_seen = base_batch;
 	}
-	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation)
-		return STATUS_OK;
-	/* One at a time; one that has not become base values in half a journal is lost. */
-	if (base_batch < self->fold_batch &&
-		self->input.position - self->fold_position < config->journal_bytes / LINE_BYTES / 2)
-		return STATUS_OK;
-	if (!at_end && !fold_is_due(self, batch_position))
+	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation ||
+		!fold_is_due(self) || fold_is_pending(self, base_batch))
 		return STATUS_OK;
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
+	self->folded_ns = mono_ns();
 	do {
-		status = fold_block(self, part++, &at, next_id);
+		status = fold_block(self, part++, &at);
 	} while (status == STATUS_OK && engine_changes_left(&self->replica.engine, at) > 0);
+	atomic_write_release(&self->stage->folded_batch, self->fold_batch);
 	return status;
 }
 
@@ -473,8 +490,7 @@ static enum status work(struct vnf_role *self)
 	const struct batch_view *batch = &self->batch;
 	struct outcome_view before;
 	struct outcome_source *source;
-	uint64_t batch_no, next_id, position;
-	bool at_end;
+	uint64_t batch_no;
 	void *out;
 	uint32_t bytes;
 	enum status status;
@@ -497,26 +513,24 @@ static enum status work(struct vnf_role *self)
 		return status;
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
 	bytes = execute(self, batch, source == NULL ? NULL : &before, out);
-	next_id = batch->header->first_id + batch->header->count;
-	at_end = batch->header->count > 0 &&
-		 batch->records[batch->header->count - 1]->kind == RECORD_END;
 	if (!journal_reader_valid(&self->input) ||
 		(source != NULL && !journal_reader_valid(&source->reader)))
 		return STATUS_DETACHED;
 	if (self->replica.diverged)
 		return STATUS_CORRUPT;
 	self->next_batch = batch_no + 1;
+	self->next_id = batch->header->first_id + batch->header->count;
+	self->ended = batch->header->count > 0 &&
+		      batch->records[batch->header->count - 1]->kind == RECORD_END;
 	status = publish(self, bytes);
 	if (status != STATUS_OK)
 		return status;
 	self->batch_is_open = false;
-	position = self->input.position;
 	journal_advance(&self->input);
 	if (source != NULL)
 		outcome_source_advance(&self->before, source);
 	atomic_write_release(&self->self->next_batch, self->next_batch);
-	return self->role.config->protect ? fold_if_due(self, position, next_id, at_end)
-					  : STATUS_OK;
+	return fold_if_due(self);
 }
 
 /* The journals that bring the next thing to do. */
@@ -544,6 +558,11 @@ static int serve(struct vnf_role *self)
 		}
 		if (atomic_read_relaxed(&self->role.page->stop))
 			return 0;
+		/* A replica of the stage before that is behind is not to wait for our next batch. */
+		if (!is_first(self))
+			outcomes_catch_up(&self->before, self->next_batch);
+		if (status == STATUS_EMPTY)
+			status = fold_if_due(self) == STATUS_SEALED ? STATUS_SEALED : STATUS_EMPTY;
 		if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
 			wait_round(self, self->waits_for, waits, waits_of(self, waits));
 		} else {
