@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "core/fault_spec.h"
 #include "loggers/control.h"
+#include "loggers/faults.h"
 #include "loggers/idle.h"
 #include "loggers/logger_role.h"
 #include "report.h"
@@ -379,33 +379,13 @@ static bool make_page(struct supervisor *self, char *error)
 	self->page->started_ns = mono_ns();
 	self->page->egress.mismatch_batch = NO_BATCH;
 	for (uint32_t i = 0; i < self->options->faults_count; i++) {
-		struct fault_spec spec;
-		uint32_t stage = 0;
+		char reason[CONFIG_ERROR_BYTES];
 
-		if (fault_spec_parse(&spec, self->options->faults[i]) != STATUS_OK) {
-			snprintf(error, CONFIG_ERROR_BYTES,
-				"--fault '%.100s': use kill|stop STAGE/master|slave "
-				"[@packet=K|@time=S]",
-				self->options->faults[i]);
+		if (fault_arm(self->page, self->config, self->options->faults[i], reason) !=
+			STATUS_OK) {
+			snprintf(error, CONFIG_ERROR_BYTES, "--fault %s", reason);
 			return false;
 		}
-		while (stage < self->config->stages_count &&
-			strcmp(self->config->stages[stage].name, spec.stage) != 0)
-			stage++;
-		if (stage == self->config->stages_count) {
-			snprintf(error, CONFIG_ERROR_BYTES,
-				"--fault '%.100s': the chain has no stage '%s'",
-				self->options->faults[i], spec.stage);
-			return false;
-		}
-		self->page->faults[self->page->faults_count++] = (struct page_fault){
-			.state = FAULT_ARMED,
-			.action = spec.stop ? FAULT_STOP : FAULT_KILL,
-			.target = spec.slave ? TARGET_SLAVE : TARGET_MASTER,
-			.stage = stage,
-			.at_packet = spec.at_packet,
-			.at_time_ns = spec.at_time_ns,
-		};
 	}
 	self->page->magic = PAGE_MAGIC;
 	return true;

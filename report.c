@@ -137,6 +137,31 @@ static json_t *drops_json(const struct report *report)
 	return drops;
 }
 
+/* By stage, what its leader shows: "vnf/counter", "vnf/subject/name". */
+static json_t *vnfs_json(const struct config *config, const struct page *page)
+{
+	json_t *stages = json_object();
+
+	for (uint32_t s = 0; s < config->stages_count; s++) {
+		const struct page_term *leader = page_leader(&page->stages[s]);
+		const struct figures *figures = &page->stages[s].replicas[leader->replica].figures;
+		uint32_t count = atomic_read_acquire(&figures->count);
+		json_t *stage = json_object();
+
+		for (uint32_t i = 0; i < count && i < FIGURES_MAX; i++) {
+			char name[FIGURE_NAME_BYTES];
+
+			snprintf(name, sizeof(name), "%.*s", FIGURE_NAME_BYTES - 1,
+				figures->list[i].name);
+			json_object_set_new(stage, name,
+				json_integer(
+					(json_int_t)atomic_read_relaxed(&figures->list[i].value)));
+		}
+		json_object_set_new(stages, config->stages[s].name, stage);
+	}
+	return stages;
+}
+
 static double mpps(const struct page *page)
 {
 	uint64_t ns = page->egress.last_release_ns - page->ingress.started_ns;
@@ -210,6 +235,7 @@ static json_t *report_json(const struct report *report)
 	json_object_set_new(root, "digests_compared",
 		json_integer((json_int_t)page->egress.digests_compared));
 	json_object_set_new(root, "alarms", json_integer((json_int_t)page->egress.alarms));
+	json_object_set_new(root, "vnfs", vnfs_json(report->config, page));
 	json_object_set_new(root, "failovers", failovers_json(report));
 	json_object_set_new(root, "log",
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packet_bytes",
@@ -333,6 +359,7 @@ void report_status(const struct config *config, const struct page *page, bool js
 	json_object_set_new(root, "chain", json_string(config->chain));
 	json_object_set_new(root, "packets", packets_json(page));
 	json_object_set_new(root, "replicas", replicas);
+	json_object_set_new(root, "vnfs", vnfs_json(config, page));
 	json_object_set_new(root, "failovers", json_integer(page->failovers_count));
 	json_object_set_new(root, "digest_mismatches",
 		json_integer((json_int_t)page->egress.digest_mismatches));

@@ -38,6 +38,8 @@
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64
+#define FIGURES_MAX 320 /* that a stage shows */
+#define FIGURE_NAME_BYTES 56
 
 #define MESSAGE_BYTES_MAX 4096
 #define SET_PEERS_MAX 64

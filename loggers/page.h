@@ -8,6 +8,7 @@
 #ifndef UNDERSTUDY_LOGGERS_PAGE_H
 #define UNDERSTUDY_LOGGERS_PAGE_H
 
+#include "core/figures.h"
 #include "core/histogram.h"
 #include "core/limits.h"
 #include "loggers/journal_shm.h"
@@ -88,6 +89,7 @@ struct page_replica {
 	uint64_t progress;    /* moves while it works, within a batch too */
 	uint32_t tid;
 	uint32_t waiting;
+	struct figures figures;
 	/* Writer: the egress. */
 	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */
 	uint64_t compared_batch;			       /* all its outcomes below are read */

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/fault_spec.h"
+#include "loggers/faults.h"
 #include "loggers/idle.h"
 #include "manager/audit_queue.h"
 #include "manager/failover.h"
@@ -378,40 +378,15 @@ static void on_hello(struct manager *self, struct peer *peer)
 /* Arms a fault; the answer says why not. */
 static void on_inject(struct manager *self, const struct message *message, struct message *answer)
 {
-	struct page *page = self->role.page;
-	struct fault_spec spec;
-	struct page_fault *fault;
-	uint32_t stage = 0;
+	char error[CONFIG_ERROR_BYTES];
 
-	answer->type = MESSAGE_ERROR;
-	if (fault_spec_parse(&spec, message->text) != STATUS_OK) {
-		snprintf(answer->text, sizeof(answer->text),
-			"'%.100s' is not a fault: use kill|stop "
-			"STAGE/master|slave [@packet=K|@time=S]",
-			message->text);
-		return;
-	}
-	while (stage < self->role.config->stages_count &&
-		strcmp(stage_name(self, stage), spec.stage) != 0)
-		stage++;
-	if (stage == self->role.config->stages_count || page->faults_count == FAULTS_MAX) {
-		snprintf(answer->text, sizeof(answer->text), "'%.60s': %s", message->text,
-			page->faults_count == FAULTS_MAX ? "too many faults"
-							 : "there is no such stage");
-		return;
-	}
-	fault = &page->faults[page->faults_count];
-	*fault = (struct page_fault){
-		.action = spec.stop ? FAULT_STOP : FAULT_KILL,
-		.target = spec.slave ? TARGET_SLAVE : TARGET_MASTER,
-		.stage = stage,
-		.at_packet = spec.at_packet,
-		.at_time_ns = spec.at_time_ns,
-		.state = FAULT_ARMED,
-	};
-	(void)atomic_add_seq_cst(&page->faults_count, 1u);
-	audit(self, "inject", spec.stage, 0, message->text);
 	answer->type = MESSAGE_DONE;
+	if (fault_arm(self->role.page, self->role.config, message->text, error) == STATUS_OK) {
+		audit(self, "inject", self->role.config->chain, 0, message->text);
+		return;
+	}
+	answer->type = MESSAGE_ERROR;
+	snprintf(answer->text, sizeof(answer->text), "%s", error);
 }
 
 /* Dead replicas' slots of the base journal; the base values' slot keeps what a new one needs. */
@@ -585,23 +560,6 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 	}
 }
 
-/* The batches that are there for a stage's replicas. */
-static uint64_t published_for(const struct manager *self, uint32_t stage)
-{
-	const struct page *page = self->role.page;
-	uint64_t most = 0;
-
-	if (stage == 0)
-		return atomic_read_acquire(&page->ingress.batches);
-	for (uint32_t r = 0; r < config_replicas(self->role.config, stage - 1); r++) {
-		const struct page_replica *before = &page->stages[stage - 1].replicas[r];
-		uint64_t next_batch = atomic_read_acquire(&before->next_batch);
-
-		most = next_batch > most ? next_batch : most;
-	}
-	return most;
-}
-
 static void watch_replicas(struct manager *self, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
@@ -626,7 +584,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 				FAILOVER_BAD, now_ns);
 			continue;
 		}
-		sight_take(&sight, replica, published_for(self, watched->stage));
+		sight_take(&sight, page, watched->stage, watched->replica);
 		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >=
 				PHASE_RUNNING &&
 			self->role.config->protect &&

@@ -55,8 +55,25 @@ bool sight_adopt(struct failover *failover, const struct page *page)
 	return true;
 }
 
-void sight_take(struct watch_sight *sight, const struct page_replica *replica, uint64_t published)
+/* The batches that are there for a stage's replicas. */
+static uint64_t published_for(const struct page *page, uint32_t stage)
 {
+	uint64_t most = 0;
+
+	if (stage == 0)
+		return atomic_read_acquire(&page->ingress.batches);
+	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
+		const struct page_replica *before = &page->stages[stage - 1].replicas[r];
+		uint64_t next_batch = atomic_read_acquire(&before->next_batch);
+
+		most = next_batch > most ? next_batch : most;
+	}
+	return most;
+}
+
+void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage, uint32_t number)
+{
+	const struct page_replica *replica = &page->stages[stage].replicas[number];
 	uint32_t waiting = atomic_read_relaxed(&replica->waiting);
 	uint64_t next_batch = atomic_read_acquire(&replica->next_batch);
 	char state = 'R';
@@ -65,7 +82,7 @@ void sight_take(struct watch_sight *sight, const struct page_replica *replica, u
 		.progress = next_batch + atomic_read_relaxed(&replica->progress),
 		.waits_on_others = waiting == WAIT_OUTPUT || waiting == WAIT_LEADER,
 	};
-	sight->outstanding = next_batch < published;
+	sight->outstanding = next_batch < published_for(page, stage);
 	if (!sight->outstanding)
 		return; /* nothing to be late with: /proc is left alone */
 	state = thread_state(replica->pid, replica->tid, &sight->cpu_ns);

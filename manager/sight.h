@@ -10,7 +10,7 @@
 /* Where things stood when a former manager ended; false if it had not begun. */
 bool sight_adopt(struct failover *failover, const struct page *page);
 
-/* published: batches that the sequencer has published so far. */
-void sight_take(struct watch_sight *sight, const struct page_replica *replica, uint64_t published);
+void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage,
+	uint32_t number);
 
 #endif

@@ -88,6 +88,8 @@ export CAPTURES
 script "equivalence: the full product on the project's capture" tests/e2e/equivalence.sh
 [ -n "$shared" ] && CAPTURES=$shared PAIRWISE=1 script "equivalence: shared traces" tests/e2e/equivalence.sh
 CAPTURES="$CAPTURES $shared" script "captures judged by others" tests/e2e/judge.sh
+[ -n "$shared" ] && export LABELS=$PWD/$traces/derived
+script "the chain in one stage and in three" tests/e2e/chain.sh
 script "every call of a VNF" tests/e2e/calls.sh
 COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
 script "live ports" tests/e2e/live.sh

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where the headers of a frame lie: Ethernet, up to four VLAN tags, IPv4, TCP/UDP/ICMP. */
+/*
+ * Where the headers of a frame lie (Ethernet, up to four VLAN tags, IPv4, TCP/UDP/ICMP), who talks
+ * to whom, and putting another address and port there.
+ */
 #ifndef UNDERSTUDY_VNF_PACKET_H
 #define UNDERSTUDY_VNF_PACKET_H
 
@@ -42,5 +45,57 @@ static inline uint32_t checksum_difference32(uint32_t old, uint32_t new)
 }
 
 void checksum_mend(uint8_t *checksum, uint32_t difference);
+
+/* An address and a port, host order; of ICMP queries the identifier stands for both ports. */
+struct packet_endpoint {
+	uint32_t address;
+	uint16_t port;
+};
+
+enum packet_side { PACKET_SOURCE, PACKET_DESTINATION };
+
+/* The endpoint of one side; port 0 where headers->l4 is 0. */
+struct packet_endpoint packet_endpoint(const uint8_t *frame, const struct packet_headers *headers,
+	enum packet_side side);
+
+/* TCP's flags; 0 for other packets. */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+static inline uint8_t packet_tcp_flags(const uint8_t *frame, const struct packet_headers *headers)
+{
+	return headers->protocol == PROTOCOL_TCP && headers->l4 != 0 ? frame[headers->l4 + 13] : 0;
+}
+
+/* ICMP echo and its reply: what has an identifier. */
+static inline bool packet_is_query(const uint8_t *frame, const struct packet_headers *headers)
+{
+	return headers->protocol == PROTOCOL_ICMP && headers->l4 != 0 &&
+	       (frame[headers->l4] == 0 || frame[headers->l4] == 8);
+}
+
+/* ICMP's errors, which quote the packet that they are about: unreachable, time, parameter. */
+static inline bool packet_is_error(const uint8_t *frame, const struct packet_headers *headers)
+{
+	return headers->protocol == PROTOCOL_ICMP && headers->l4 != 0 &&
+	       (frame[headers->l4] == 3 || frame[headers->l4] == 11 || frame[headers->l4] == 12);
+}
+
+/*
+ * The packet that an ICMP error quotes. False if it is malformed, a later fragment, not TCP, UDP or
+ * ICMP query, or not in view.
+ */
+bool packet_quoted(const uint8_t *frame, uint32_t header_bytes, const struct packet_headers *error,
+	struct packet_headers *quoted);
+
+/* Puts an endpoint in place of one side's, checksums mended; a later fragment has no port. */
+void packet_translate(uint8_t *frame, const struct packet_headers *headers, enum packet_side side,
+	struct packet_endpoint to);
+
+/* The same in the packet that an error quotes, the error's own checksum mended too. */
+void packet_translate_quoted(uint8_t *frame, uint32_t header_bytes,
+	const struct packet_headers *error, const struct packet_headers *quoted,
+	enum packet_side side, struct packet_endpoint to);
 
 #endif

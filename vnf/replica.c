@@ -58,6 +58,26 @@ void replica_close(struct replica *replica)
 	free(replica->edit_bytes.bytes);
 }
 
+static void name_vnf(const struct replica *replica, struct vnf_host *vnf)
+{
+	uint32_t same = 1;
+
+	for (uint32_t i = 0; i < vnf->number; i++)
+		same += strcmp(replica->vnfs[i].ops->name, vnf->ops->name) == 0;
+	snprintf(vnf->name, sizeof(vnf->name), same == 1 ? "%.48s" : "%.48s.%u", vnf->ops->name,
+		same);
+}
+
+/* By a counter's number, its count. */
+static const struct table_spec counters_table = {
+	.name = "counters",
+	.key_bytes = sizeof(uint64_t),
+	.value_bytes = sizeof(uint64_t),
+	.capacity = COUNTERS_PER_VNF,
+	.scope = TABLE_SHARED,
+	.writers = TABLE_MULTI_WRITER,
+};
+
 enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 	struct vnf_setup *setup)
 {
@@ -81,10 +101,13 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		.ops = ops,
 		.table_base = replica->engine.tables_count,
 	};
+	name_vnf(replica, vnf);
 	if (!ops->open(setup, &vnf->self))
 		return STATUS_INVALID;
 	replica->vnfs_count++;
 	vnf->table_count = setup->tables_count;
+	if (setup->tables_count < TABLES_MAX)
+		tables[setup->tables_count++] = counters_table;
 	for (uint32_t i = 0; i < setup->tables_count; i++) {
 		enum status status = engine_add_table(&replica->engine, &tables[i], vnf->self);
 
@@ -426,6 +449,98 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 	return header->bytes;
 }
 
+static void begin_apart(struct replica *replica, const struct vnf_host *vnf, uint64_t id)
+{
+	txn_begin(&replica->txn, &replica->engine, id, 0, HOME_NONE);
+	replica->txn.table_base = (uint16_t)vnf->table_base;
+}
+
+void replica_keep_counters(struct replica *replica, uint64_t next_id)
+{
+	uint64_t batch_digest = replica->engine.batch_digest; /* replicas keep at other times */
+
+	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
+		const struct vnf_host *vnf = &replica->vnfs[v];
+
+		begin_apart(replica, vnf, next_id - 1);
+		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
+			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
+			uint64_t *count;
+
+			if (vnf->counters[i] == (kept == NULL ? 0 : *kept))
+				continue;
+			count = kept == NULL ? txn_insert(&replica->txn, vnf->table_count, &i)
+					     : txn_modify(&replica->txn, vnf->table_count, &i);
+			BUG_ON(count == NULL);
+			*count = vnf->counters[i];
+		}
+		(void)txn_end(&replica->txn);
+	}
+	replica->engine.batch_digest = batch_digest;
+}
+
+void replica_load_counters(struct replica *replica)
+{
+	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
+		struct vnf_host *vnf = &replica->vnfs[v];
+
+		begin_apart(replica, vnf, 0);
+		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
+			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
+
+			vnf->counters[i] = kept == NULL ? 0 : *kept;
+		}
+	}
+}
+
+struct vnf_show {
+	struct figures *figures;
+	uint32_t count;
+	const char *vnf;
+};
+
+static void show_figure(struct vnf_show *show, const char *subject, const char *name,
+	uint64_t value)
+{
+	struct figure *figure = &show->figures->list[show->count];
+	char full[FIGURE_NAME_BYTES];
+
+	if (show->count == FIGURES_MAX)
+		return;
+	snprintf(full, sizeof(full), "%s/%s%s%s", show->vnf, subject, subject[0] == 0 ? "" : "/",
+		name);
+	if (strcmp(full, figure->name) != 0)
+		memcpy(figure->name, full, sizeof(full));
+	atomic_write_relaxed(&figure->value, value);
+	show->count++;
+}
+
+void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint64_t value)
+{
+	show_figure(show, subject, name, value);
+}
+
+void replica_show(struct replica *replica, struct figures *figures)
+{
+	struct vnf_show show = {.figures = figures};
+
+	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
+		const struct vnf_host *vnf = &replica->vnfs[v];
+
+		show.vnf = vnf->name;
+		for (uint32_t i = 0; i < vnf->ops->counters_count; i++)
+			show_figure(&show, "", vnf->ops->counters[i], vnf->counters[i]);
+		for (uint32_t t = 0; t < vnf->table_count; t++)
+			show_figure(&show, replica->engine.tables[vnf->table_base + t].spec.name,
+				"entries", replica->engine.tables[vnf->table_base + t].count);
+		if (vnf->ops->show == NULL)
+			continue;
+		begin_apart(replica, vnf, 0);
+		vnf->ops->show(vnf->self, &replica->txn, &show);
+	}
+	atomic_write_release(&figures->count, show.count);
+}
+
 void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
 {
 	const struct vnf_host *vnf = packet->host;
@@ -452,7 +567,7 @@ void vnf_count(struct vnf_packet *packet, uint32_t counter)
 uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw)
 {
 	const struct replica *replica = packet->host->replica;
-	uint64_t words[3] = {packet->id, replica->stage << 8 | packet->host->number, draw};
+	uint64_t words[3] = {packet->id, replica->vnfs_before + packet->host->number, draw};
 
 	return digest_of(words, sizeof(words), replica->seed);
 }

@@ -7,6 +7,7 @@
 #define UNDERSTUDY_VNF_REPLICA_H
 
 #include "core/batch.h"
+#include "core/figures.h"
 #include "core/outcome.h"
 #include "txn/engine.h"
 #include "vnf/understudy_vnf.h"
@@ -33,11 +34,12 @@ enum determinant_mode { DETERMINANT_RECORD, DETERMINANT_REPLAY };
 
 struct vnf_host {
 	struct replica *replica;
-	uint32_t number; /* of the VNF in the stage */
+	uint32_t number;       /* of the VNF in the stage */
+	char name[NAME_BYTES]; /* as people see it: "nat", a second one "nat.2" */
 	const struct vnf_ops *ops;
 	void *self;
 	uint32_t table_base;
-	uint32_t table_count;
+	uint32_t table_count; /* its own; the counters' follows them */
 	uint64_t counters[COUNTERS_PER_VNF];
 };
 
@@ -47,6 +49,8 @@ struct replica {
 	uint32_t vnfs_count;
 	uint64_t seed;
 	uint32_t stage;
+	uint32_t
+		vnfs_before; /* in the stages before: randomness is by a VNF's place in the chain */
 	uint32_t ports_count;
 	struct vnf_packet *packets;	       /* BATCH_PACKETS_MAX */
 	uint8_t (*headers)[HEADER_VIEW_BYTES]; /* BATCH_PACKETS_MAX, and slack */
@@ -95,6 +99,16 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 
 /* Closes the outcome; returns its bytes. */
 uint32_t replica_end(struct replica *replica, const struct batch_view *batch);
+
+/*
+ * Between batches. Counters go into a table of their own before a fold, as of the packet before
+ * next_id, and come from it after base values are loaded.
+ */
+void replica_keep_counters(struct replica *replica, uint64_t next_id);
+void replica_load_counters(struct replica *replica);
+
+/* Between batches: what the VNFs show. */
+void replica_show(struct replica *replica, struct figures *figures);
 
 /* The packet after a batch without an outcome in between, for runs to completion. */
 static inline bool replica_forwards(const struct replica *replica, uint32_t record)

@@ -91,6 +91,8 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 	enum status status = replica_open(replica, stage_number, config->seed, hash_seed, tracks,
 		config->ports_count);
 
+	for (uint32_t s = 0; s < stage_number; s++)
+		replica->vnfs_before += config->stages[s].vnfs_count;
 	snprintf(error, CONFIG_ERROR_BYTES, "stage %s: out of memory", stage->name);
 	for (uint32_t i = 0; i < stage->vnfs_count && status == STATUS_OK; i++)
 		status = add_vnf(replica, config, stage, &stage->vnfs[i], error);
@@ -122,7 +124,7 @@ bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause
 {
 	if (vnf >= replica->vnfs_count || cause >= replica->vnfs[vnf].ops->drop_causes_count)
 		return false;
-	snprintf(name, bytes, "%s/%s", replica->vnfs[vnf].ops->name,
+	snprintf(name, bytes, "%s/%s", replica->vnfs[vnf].name,
 		replica->vnfs[vnf].ops->drop_causes[cause]);
 	return true;
 }

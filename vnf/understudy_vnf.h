@@ -24,6 +24,7 @@
 #define VNF_SCRATCH_BYTES 96
 
 struct vnf_host; /* the runtime */
+struct vnf_show;
 struct table;
 
 /* One packet as one VNF sees it. Views are good until the step returns. */
@@ -89,6 +90,11 @@ struct vnf_ops {
 	void (*pre)(const void *self, struct vnf_packet *packet);
 	void (*access)(const void *self, struct vnf_packet *packet, struct txn *txn);
 	void (*post)(const void *self, struct vnf_packet *packet);
+	/*
+	 * Now and then, and at the end: vnf_show what people should see of its tables, which are
+	 * only read. May be NULL; counters are shown anyway.
+	 */
+	void (*show)(const void *self, struct txn *txn, struct vnf_show *show);
 	/* Before an expired entry is erased, in its transaction. May be NULL. */
 	void (*expire)(const void *self, uint32_t table, struct txn *txn, const void *key,
 		const void *value);
@@ -103,11 +109,17 @@ void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key);
 /* Any step: the packet goes no further; cause is an index into drop_causes. */
 void vnf_drop(struct vnf_packet *packet, uint8_t cause);
 
-/* Any step: counts once for this packet. Counters are for people; no result depends on them. */
+/*
+ * Any step: counts once for this packet. Counters are for people; no result depends on them. They
+ * go with the state, so that a replica that takes over counts on.
+ */
 void vnf_count(struct vnf_packet *packet, uint32_t counter);
 
 /* Any step: a random number, the same in every replica, for each draw (0, 1, ...). */
 uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw);
+
+/* show: a figure of a subject: a server, a pool. Shown as "VNF/subject/name". */
+void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint64_t value);
 
 /* post: an alarm, released exactly once. Text is cut at 160 bytes. */
 void vnf_alarm(struct vnf_packet *packet, const char *text);

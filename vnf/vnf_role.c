@@ -20,6 +20,7 @@
 #define IDLE_NS 1000000
 #define BLOCKED_NS 50000
 #define FOLD_LOST_NS 10000000000ull
+#define SHOW_BATCHES 1024
 #define SIGNAL_STACK_BYTES 16384
 
 struct vnf_role {
@@ -231,6 +232,7 @@ static enum status restore(struct vnf_role *self)
 		return status;
 	if (head.state_digest != self->replica.engine.state_digest)
 		return STATUS_CORRUPT;
+	replica_load_counters(&self->replica);
 	self->next_batch = self->fold_batch = head.batch;
 	self->next_id = head.next_id;
 	self->fold_position = self->input.position;
@@ -392,9 +394,9 @@ static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at
 }
 
 /*
- * Every so many batches, and eighths of the base journal: at the same batches in every stage, unless
- * one was still busy with its last. And after the stage before, whose base values wait for this
- * one's: so what is due becomes base values in the end, also when the input stands still.
+ * Every so many batches, and eighths of the base journal: at the same batches in every stage,
+ * unless one was still busy with its last. And after the stage before, whose base values wait
+ * for this one's: so what is due becomes base values in the end, also when the input stands still.
  */
 static bool fold_is_due(const struct vnf_role *self)
 {
@@ -437,6 +439,7 @@ static enum status fold_if_due(struct vnf_role *self)
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
 	self->folded_ns = mono_ns();
+	replica_keep_counters(&self->replica, self->next_id);
 	do {
 		status = fold_block(self, part++, &at);
 	} while (status == STATUS_OK && engine_changes_left(&self->replica.engine, at) > 0);
@@ -522,6 +525,8 @@ static enum status work(struct vnf_role *self)
 	self->next_id = batch->header->first_id + batch->header->count;
 	self->ended = batch->header->count > 0 &&
 		      batch->records[batch->header->count - 1]->kind == RECORD_END;
+	if (self->ended || self->next_batch % SHOW_BATCHES == 0)
+		replica_show(&self->replica, &self->self->figures);
 	status = publish(self, bytes);
 	if (status != STATUS_OK)
 		return status;
@@ -558,12 +563,14 @@ static int serve(struct vnf_role *self)
 		}
 		if (atomic_read_relaxed(&self->role.page->stop))
 			return 0;
-		/* A replica of the stage before that is behind is not to wait for our next batch. */
+		/* A replica before us that is behind is not to wait for our next batch. */
 		if (!is_first(self))
 			outcomes_catch_up(&self->before, self->next_batch);
 		if (status == STATUS_EMPTY)
 			status = fold_if_due(self) == STATUS_SEALED ? STATUS_SEALED : STATUS_EMPTY;
 		if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
+			if (self->idle.rounds == 1)
+				replica_show(&self->replica, &self->self->figures);
 			wait_round(self, self->waits_for, waits, waits_of(self, waits));
 		} else {
 			if (status != STATUS_SEALED)

@@ -26,10 +26,10 @@ finish() { printf '%d passed, %d failed\n' "$passed" "$failed"; [ "$failed" -eq 
 # settle NAME WHY: ok if WHY is empty.
 settle() { if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi; }
 
-# chain FILE [KEY=VALUE]...: the example NAT chain with values replaced. variant, slaves, homes,
-# dir, retention, fold_batches, vnf, pool, chain, input and output go where they belong, all else to the top.
+# chain FILE [KEY=VALUE]...: an example chain, nat unless example=NAME, with values replaced. variant, slaves,
+# homes, dir, retention, fold_batches, vnf, pool, inside, chain go where they belong, all else to the top.
 chain() {
-	local file=$1 dir=$WORK/log pair key value top='' edits=()
+	local file=$1 dir=$WORK/log example=nat pair key value top='' edits=()
 	shift
 	for pair in "$@"; do
 		key=${pair%%=*} value=${pair#*=}
@@ -38,13 +38,15 @@ chain() {
 			edits+=(-e "s|\\b$key: [A-Za-z0-9_-]*|$key: $value|") ;;
 		homes) edits+=(-e "s|^    slaves:|    homes: $value\n    slaves:|") ;;
 		dir) dir=$value ;;
+		example) example=$value ;;
+		inside) edits+=(-e "s|inside: \\[[^]]*\\]|inside: $value|") ;;
 		fold_batches) edits+=(-e "s|, retention:|, fold_batches: $value, retention:|") ;;
 		vnf) edits+=(-e "s|name: nat,|name: \"$value\",|") ;;
 		pool) edits+=(-e "s|pool: \\[[^]]*\\]|pool: $value|") ;;
 		*) top+="$key: $value"$'\n' ;;
 		esac
 	done
-	{ sed "${edits[@]}" -e "s|dir: \\./log|dir: $dir|" "$ROOT/deploy/examples/nat.yaml"; printf '%s' "$top"; } >"$file"
+	{ sed "${edits[@]}" -e "s|dir: \\./log|dir: $dir|" "$ROOT/deploy/examples/$example.yaml"; printf '%s' "$top"; } >"$file"
 }
 
 # run NAME CHAIN.yaml [OPTION]...: leaves $WORK/NAME.out, .err, .json (the report), and STATUS.

@@ -31,7 +31,7 @@ ARROWS = {
     "manager": {"core", "loggers", "manager"},
 }
 # Of loggers, a VNF process may see only the journal's target, which needs no RocksDB.
-JOURNAL_HEADERS = {"journal.h", "journal_shm.h", "outcomes.h", "page.h", "owner.h", "idle.h", "control.h", "role.h",
+JOURNAL_HEADERS = {"journal.h", "journal_shm.h", "outcomes.h", "faults.h", "page.h", "owner.h", "idle.h", "control.h", "role.h",
                    "base_wire.h"}
 
 # A library's headers, and the only files that may include them; tests may too.

@@ -9,8 +9,9 @@
 
 #include "vnf/understudy_vnf.h"
 
-#define SOURCE_MAC 6  /* where what a packet was told is left in it */
-#define EMIT_BYTES 40 /* shorter than what the generator numbers */
+#define SOURCE_MAC 6	/* where what a packet was told is left in it */
+#define READ_BYTES 2048 /* of a packet, from its start */
+#define EMIT_BYTES 40	/* shorter than what the generator numbers */
 
 enum cause { CAUSE_SEVENTEENTH };
 static const char *const causes[] = {"seventeenth"};
@@ -76,6 +77,19 @@ static void ask(void *value, uint32_t value_bytes, void *context)
 }
 #endif
 
+/* A sum of the packet as this VNF sees it, edits and resizes before it included. */
+static uint8_t sum_of(const struct vnf_packet *packet)
+{
+	uint8_t bytes[READ_BYTES], sum = 0;
+	uint32_t count = packet->length < READ_BYTES ? packet->length : READ_BYTES;
+
+	if (!vnf_read(packet, 0, bytes, count))
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		sum = (uint8_t)(sum * 31 + bytes[i]);
+	return sum;
+}
+
 static void witness_post(const void *self, struct vnf_packet *packet)
 {
 	const struct work *work = (const struct work *)packet->scratch;
@@ -85,6 +99,7 @@ static void witness_post(const void *self, struct vnf_packet *packet)
 	(void)self;
 	packet->current[SOURCE_MAC] = (uint8_t)vnf_random(packet, 0);
 	packet->current[SOURCE_MAC + 1] = (uint8_t)vnf_random(packet, 1);
+	packet->current[SOURCE_MAC + 5] = sum_of(packet);
 	if (work->count % 7 == 0) {
 		snprintf(text, sizeof(text), "length \"%u\" seen %llu times", packet->length,
 			(unsigned long long)work->count);
@@ -115,6 +130,7 @@ __attribute__((visibility("default"))) const struct vnf_ops understudy_vnf = {
 	.name = "witness",
 	.drop_causes = causes,
 	.drop_causes_count = sizeof(causes) / sizeof(causes[0]),
+	.reads_payload = true,
 #ifdef WITNESS_ASKS
 	.uses_determinants = true,
 #endif

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-add_executable(test_vnf_nat unit/vnf/test_nat.c ${CMAKE_SOURCE_DIR}/vnf/nat.c)
-target_link_libraries(test_vnf_nat PRIVATE vnf PkgConfig::CMOCKA)
-add_test(NAME vnf/nat COMMAND test_vnf_nat)
+# Every VNF exports the same symbol: a program for each.
+foreach(vnf nat load_balancer trojan_detector)
+	add_executable(test_vnf_${vnf} unit/vnf/test_${vnf}.c ${CMAKE_SOURCE_DIR}/vnf/${vnf}.c)
+	target_link_libraries(test_vnf_${vnf} PRIVATE vnf PkgConfig::CMOCKA)
+	add_test(NAME vnf/${vnf} COMMAND test_vnf_${vnf})
+endforeach()
