@@ -67,34 +67,41 @@ int command_status(const struct options *options)
 	return 0;
 }
 
-int command_inject(const struct options *options)
+bool inject_fault(const char *run_dir, const char *text, char *error)
 {
 	struct message message = {.type = MESSAGE_INJECT, .role = ROLE_CLI};
 	char path[PATH_BYTES + 16];
 	enum status status;
 	int fd;
 
-	for (uint32_t i = 0; i < options->words_count; i++)
-		snprintf(message.text + strlen(message.text),
-			sizeof(message.text) - strlen(message.text), "%s%s", i ? " " : "",
-			options->words[i]);
-	snprintf(path, sizeof(path), "%.240s/manager.sock", options->role.run_dir);
+	snprintf(message.text, sizeof(message.text), "%s", text);
+	snprintf(path, sizeof(path), "%.240s/manager.sock", run_dir);
 	fd = control_connect(path);
 	if (fd < 0) {
-		fprintf(stderr,
-			"understudy: %s: no chain runs here: start one with "
-			"'understudy run', or give its --run-dir\n",
-			options->role.run_dir);
-		return 1;
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%.200s: no chain runs here: start one with "
+			"'understudy run', or give its --run-dir",
+			run_dir);
+		return false;
 	}
 	status = message_send(fd, &message);
 	if (status == STATUS_OK)
 		status = message_receive(fd, &message);
 	close(fd);
-	if (status != STATUS_OK || message.type != MESSAGE_DONE) {
-		fprintf(stderr, "understudy: %s\n",
-			status == STATUS_OK ? message.text
-					    : "the manager did not answer: try again");
+	snprintf(error, CONFIG_ERROR_BYTES, "%s",
+		status == STATUS_OK ? message.text : "the manager did not answer: try again");
+	return status == STATUS_OK && message.type == MESSAGE_DONE;
+}
+
+int command_inject(const struct options *options)
+{
+	char text[MESSAGE_TEXT_BYTES] = "", error[CONFIG_ERROR_BYTES];
+
+	for (uint32_t i = 0; i < options->words_count; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "",
+			options->words[i]);
+	if (!inject_fault(options->role.run_dir, text, error)) {
+		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
 	printf("injected\n");

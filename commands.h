@@ -15,6 +15,9 @@ struct options {
 	const char *faults[FAULT_OPTIONS_MAX];
 	uint32_t faults_count;
 	const char *report;
+	const char *html;
+	uint64_t kills;
+	uint64_t seed;
 	bool json;
 	const char *words[4]; /* what is no option, after the command */
 	uint32_t words_count;
@@ -26,5 +29,9 @@ int command_check(const struct options *options);
 int command_status(const struct options *options);
 int command_inject(const struct options *options);
 int command_audit(const struct options *options);
+int command_measure(const struct options *options);
+
+/* Arms a fault in a running chain; error (CONFIG_ERROR_BYTES): one line. */
+bool inject_fault(const char *run_dir, const char *text, char *error);
 
 #endif

@@ -17,10 +17,12 @@ static const char usage[] =
 	"  understudy check CHAIN.yaml [--json]\n"
 	"  understudy status [--json] [--run-dir DIR]\n"
 	"  understudy inject SPEC [--run-dir DIR]\n"
+	"  understudy measure CHAIN.yaml --kills N [--seed S] --report FILE.json [--html FILE]\n"
+	"                            [--input DEV] [--output DEV]\n"
 	"  understudy audit ls|show|verify FILE-OR-DIR [--json]\n"
 	"\n"
 	"  SPEC: kill|stop STAGE/master|slave [@packet=K|@time=SECONDS]\n"
-	"  DEV:  pcap:FILE, gen:flows=N,size=64|imix|N,new=P%,count=N,seed=S, null:,\n"
+	"  DEV:  pcap:FILE, gen:flows=N,size=64|imix|N,new=P%,count=N,rate=N,seed=S, null:,\n"
 	"        or a DPDK device by its devargs\n"
 	"\n"
 	"  Roles, each a process of a chain (run starts them):\n"
@@ -65,6 +67,12 @@ static void read_option(struct options *options, int argc, char **argv, int *i)
 		options->role.unprotected = true;
 	else if (strcmp(name, "--report") == 0)
 		options->report = value_of(argc, argv, i);
+	else if (strcmp(name, "--html") == 0)
+		options->html = value_of(argc, argv, i);
+	else if (strcmp(name, "--kills") == 0)
+		options->kills = number_of(argc, argv, i);
+	else if (strcmp(name, "--seed") == 0)
+		options->seed = number_of(argc, argv, i);
 	else if (strcmp(name, "--json") == 0)
 		options->json = true;
 	else if (strcmp(name, "--stage") == 0)
@@ -125,6 +133,8 @@ int main(int argc, char **argv)
 		return command_status(&options);
 	if (strcmp(word, "inject") == 0)
 		return command_inject(&options);
+	if (strcmp(word, "measure") == 0)
+		return command_measure(&options);
 	if (strcmp(word, "audit") == 0)
 		return command_audit(&options);
 	if (strcmp(word, "sequencer") == 0 || strcmp(word, "vnf") == 0 ||

@@ -198,6 +198,22 @@ static json_t *packets_json(const struct page *page)
 		(json_int_t)page->ingress.cut);
 }
 
+/* Buckets: [upper edge in us, how many], those with any. */
+static json_t *gaps_json(const struct histogram *gaps)
+{
+	json_t *buckets = json_array();
+
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		if (gaps->counts[i] > 0)
+			json_array_append_new(buckets,
+				json_pack("[f, I]", (double)histogram_bucket_top(i) / 1e3,
+					(json_int_t)gaps->counts[i]));
+	return json_pack("{s:f, s:f, s:f, s:o}", "p50_us",
+		(double)histogram_quantile(gaps, 0.5) / 1e3, "p99_us",
+		(double)histogram_quantile(gaps, 0.99) / 1e3, "max_us", (double)gaps->max_ns / 1e3,
+		"buckets", buckets);
+}
+
 static json_t *report_json(const struct report *report)
 {
 	const struct page *page = report->page;
@@ -248,7 +264,8 @@ static json_t *report_json(const struct report *report)
 				     page->loggers[2].gaps)));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
 	json_object_set_new(root, "release_gap_max_us",
-		json_real((double)page->egress.gap_max_ns / 1e3));
+		json_real((double)page->egress.gaps.max_ns / 1e3));
+	json_object_set_new(root, "release_gaps", gaps_json(&page->egress.gaps));
 	json_object_set_new(root, "latency_us",
 		json_pack("{s:f, s:f, s:f}", "p50", (double)histogram_quantile(latency, 0.5) / 1e3,
 			"p99", (double)histogram_quantile(latency, 0.99) / 1e3, "max",
@@ -322,7 +339,7 @@ void report_print(const struct report *report, FILE *out)
 		"longest release gap %.1f us\n",
 		mpps(page), (double)histogram_quantile(&page->egress.latency, 0.5) / 1e3,
 		(double)histogram_quantile(&page->egress.latency, 0.99) / 1e3,
-		(double)page->egress.latency.max_ns / 1e3, (double)page->egress.gap_max_ns / 1e3);
+		(double)page->egress.latency.max_ns / 1e3, (double)page->egress.gaps.max_ns / 1e3);
 	fprintf(out, "  CPU ns a packet:");
 	for (uint32_t i = 0; i < report->roles_count; i++)
 		fprintf(out, " %s %.0f", report->roles[i].name,

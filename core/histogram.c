@@ -12,7 +12,7 @@ static uint32_t bucket_of(uint64_t value)
 	return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
-static uint64_t bucket_top(uint32_t bucket)
+uint64_t histogram_bucket_top(uint32_t bucket)
 {
 	uint32_t power = bucket / HISTOGRAM_STEPS + 3;
 
@@ -36,8 +36,8 @@ uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
 	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += histogram->counts[i];
 		if (seen > rank || (seen == histogram->total && seen > 0))
-			return bucket_top(i) < histogram->max_ns ? bucket_top(i)
-								 : histogram->max_ns;
+			return histogram_bucket_top(i) < histogram->max_ns ? histogram_bucket_top(i)
+									   : histogram->max_ns;
 	}
 	return 0;
 }

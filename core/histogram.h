@@ -17,6 +17,9 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t value_ns, uint64_t times);
 
+/* The largest value of a bucket. */
+uint64_t histogram_bucket_top(uint32_t bucket);
+
 /* The upper edge of the bucket that holds the given fraction (0 to 1); 0 if empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, double fraction);
 

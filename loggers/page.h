@@ -41,6 +41,15 @@ struct page_stream {
 	uint64_t completed; /* outputs it has sent */
 };
 
+#define RELEASES_MAX 16384
+
+/* One batch released. */
+struct page_release {
+	uint64_t at_ns;
+	uint32_t packets;
+	uint32_t replica; /* of the last stage, whose outcome it was */
+};
+
 /* Writer: the sequencer's egress thread. */
 struct page_egress {
 	uint64_t batches; /* released: all of them below this number */
@@ -57,7 +66,6 @@ struct page_egress {
 	uint64_t mismatch_batch; /* the first, or NO_BATCH */
 	uint64_t last_release_ns;
 	uint64_t first_release_ns;
-	uint64_t gap_max_ns; /* the longest between two releases while input was pending */
 	uint64_t wins[REPLICAS_MAX];
 	uint64_t sink_missing; /* gen: sequence numbers that the sink never saw */
 	uint64_t sink_duplicated;
@@ -65,6 +73,10 @@ struct page_egress {
 	uint64_t sink_seen;
 	struct page_stream streams[PORTS_MAX];
 	struct histogram latency;
+	struct histogram gaps; /* between two releases while input was pending */
+	/* The latest releases, by number modulo RELEASES_MAX; filled before the count moves. */
+	uint64_t releases_count;
+	struct page_release releases[RELEASES_MAX];
 	uint32_t ended; /* the end of the input is released */
 };
 

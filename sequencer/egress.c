@@ -226,8 +226,10 @@ static void account_release(struct egress *egress, const struct batch_header *ba
 	struct page_egress *counts = egress->counts;
 	uint64_t gap_ns = egress->last_mark_ns == 0 ? 0 : now_ns - egress->last_mark_ns;
 
-	if (gap_ns > counts->gap_max_ns)
-		counts->gap_max_ns = gap_ns;
+	counts->releases[counts->releases_count % RELEASES_MAX] =
+		(struct page_release){now_ns, batch->packets, source->replica};
+	atomic_write_release(&counts->releases_count, counts->releases_count + 1);
+	histogram_add(&counts->gaps, gap_ns, 1);
 	if (atomic_read_relaxed(&egress->page->open_failovers) != 0)
 		account_failovers(egress, source, now_ns, gap_ns);
 	egress->last_mark_ns = now_ns;

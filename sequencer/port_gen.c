@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * gen:flows=N,size=64|imix|BYTES,new=P%,count=N,seed=S: UDP from inside hosts in 10.0.0.0/8 to one
- * server, every frame numbered in its payload. And null:, the sink that takes all.
+ * gen:flows=N,size=64|imix|BYTES,new=P%,count=N,rate=N,seed=S: UDP from inside hosts in 10.0.0.0/8
+ * to one server, every frame numbered in its payload; rate, a second, or as fast as it goes. And
+ * null:, the sink that takes all.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/bytes.h"
+#include "loggers/idle.h"
 #include "sequencer/gen_judge.h"
 #include "sequencer/port.h"
 
@@ -19,7 +21,8 @@
 
 struct gen {
 	uint64_t flows, count, sent, first_flow, random;
-	uint32_t size; /* 0: IMIX */
+	uint64_t rate, started_ns; /* packets a second; 0: as many as there is room for */
+	uint32_t size;		   /* 0: IMIX */
 	uint32_t new_per_million;
 	uint8_t template[FRAME_BYTES_MAX];
 };
@@ -71,14 +74,31 @@ static void make_frame(const struct gen *gen, uint8_t *frame, uint32_t size, uin
 	store_be16(frame + 40, sum == 0 ? 0xffff : (uint16_t)sum);
 }
 
+/* How many are to have been sent by now. */
+static uint64_t due_now(struct gen *gen)
+{
+	uint64_t now_ns, due;
+
+	if (gen->rate == 0)
+		return gen->count;
+	now_ns = mono_ns();
+	if (gen->started_ns == 0)
+		gen->started_ns = now_ns;
+	due = (uint64_t)((double)(now_ns - gen->started_ns) / 1e9 * (double)gen->rate);
+	return due < gen->count ? due : gen->count;
+}
+
 static enum status gen_receive(struct port *port, struct batch_writer *batch,
 	struct page_ingress *counts)
 {
 	struct gen *gen = port->self;
+	uint64_t due = due_now(gen);
 
 	if (gen->sent == gen->count)
 		return STATUS_END;
-	while (gen->sent < gen->count && !batch_is_full(batch)) {
+	if (gen->sent >= due)
+		return STATUS_EMPTY;
+	while (gen->sent < due && !batch_is_full(batch)) {
 		uint64_t random = next_random(&gen->random), flow;
 		uint32_t size = gen->size != 0 ? gen->size : imix_size(random);
 		struct batch_record *record;
@@ -135,6 +155,8 @@ static bool take_option(struct gen *gen, const char *name, const char *value)
 		gen->new_per_million = (uint32_t)(number * 10000);
 	else if (strcmp(name, "count") == 0 && number >= 1 && number <= 1e15)
 		gen->count = (uint64_t)number;
+	else if (strcmp(name, "rate") == 0 && number >= 1 && number <= 1e9)
+		gen->rate = (uint64_t)number;
 	else if (strcmp(name, "seed") == 0 && number <= 1e15)
 		gen->random = (uint64_t)number * 2654435761u + 88172645463325252ull;
 	else
@@ -164,7 +186,7 @@ enum status port_gen_open(struct port *port, const char *text, char *error)
 			continue;
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"port %u: gen: does not know '%s%s%s': use flows=N,size=64|imix|N,"
-			"new=P%%,count=N,seed=S",
+			"new=P%%,count=N,rate=N,seed=S",
 			port->number, option, equals ? "=" : "", equals ? equals + 1 : "");
 		free(gen);
 		return STATUS_INVALID;
