@@ -63,6 +63,12 @@ uint32_t role_egress_thread(const struct config *config);
 /* Pins the calling thread; true if there are fewer cores than packet threads. */
 bool role_take_core(const struct role *role, uint32_t packet_thread);
 
+/*
+ * The calling packet thread asks for short turns on its core: so it gets them sooner than threads
+ * that have long things to do, such as a replica that starts (Linux 6.12; before, no effect).
+ */
+void role_take_short_turns(void);
+
 /* The hello of a process. */
 struct message role_hello(const struct role *role, enum role_kind kind);
 

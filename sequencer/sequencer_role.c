@@ -79,6 +79,7 @@ static void *egress_main(void *argument)
 	enum status status =
 		journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
 
+	role_take_short_turns();
 	if (status != STATUS_OK)
 		page_fail(self->role.page, "egress cannot read the base journal: %s",
 			status_text(status));
@@ -113,6 +114,7 @@ static void ingress_main(struct sequencer *self)
 	struct idle idle = {.shares_core = role_take_core(&self->role, 0)};
 	enum status status = STATUS_OK;
 
+	role_take_short_turns();
 	while (!atomic_read_relaxed(&self->role.page->stop)) {
 		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
 

@@ -654,6 +654,7 @@ int vnf_role_main(const struct role_options *options)
 	}
 	while (!atomic_read_acquire(&self.go) && !atomic_read_relaxed(&self.role.page->stop))
 		usleep(100);
+	role_take_short_turns();
 	result = serve(&self);
 	_exit(result); /* the process's end frees all; the control thread may be anywhere */
 }
