@@ -341,7 +341,7 @@ static void print_result(const struct measure *measure)
 	printf("%s: %u masters killed, %.0f packets released\n", measure->config->chain,
 		measure->kills_count, number_at(measure->faulty, "packets", "released"));
 	if (json_is_null(json_object_get(measure->faulty, "lost")))
-		printf("  lost, duplicated, reordered: not judged, the sink sees no numbers of gen:\n");
+		printf("  lost, duplicated, reordered: not judged, there is no gen: traffic\n");
 	else
 		printf("  lost %.0f, duplicated %.0f, reordered %.0f\n",
 			number_at(measure->faulty, NULL, "lost"),
@@ -424,7 +424,7 @@ static bool prepare(struct session *self, struct config **config)
 	if (options->words_count != 1 || options->kills == 0 || options->kills > KILLS_MAX ||
 		options->report == NULL) {
 		snprintf(self->error, sizeof(self->error),
-			"measure needs one CHAIN.yaml, --kills from 1 to %d, and --report FILE.json",
+			"measure needs one CHAIN.yaml, --kills from 1 to %d and --report FILE",
 			KILLS_MAX);
 		return false;
 	}

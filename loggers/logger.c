@@ -151,11 +151,12 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 /* Lets the base journal go up to where the base values of every stage end. */
 static void release_base(struct logger *logger)
 {
+	const struct page *page = logger->role->page;
 	uint64_t lowest = UINT64_MAX;
 
 	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
-		if (logger->base_lines[s] < lowest)
-			lowest = logger->base_lines[s];
+		if (page->stages[s].base_line < lowest)
+			lowest = page->stages[s].base_line;
 	if (lowest > logger->input.position)
 		journal_move_to(&logger->input, lowest);
 }
@@ -185,9 +186,9 @@ static enum status fold_commit(struct logger *logger, struct logger_source *sour
 		return STATUS_IO;
 	fold_discard(fold);
 	stage->base_next_id = head.next_id;
+	atomic_write_release(&stage->base_line, head.base_line);
 	atomic_write_release(&stage->base_batch, head.batch);
 	counter_add(&page->folds, 1);
-	logger->base_lines[source->stage] = head.base_line;
 	release_base(logger);
 	return STATUS_OK;
 }

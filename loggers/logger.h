@@ -50,7 +50,6 @@ struct logger {
 	bool keeps;			    /* batches go to the store: retention, or disk */
 	uint64_t next_batch;		    /* all below are taken, of every stage */
 	uint64_t stage_batches[STAGES_MAX]; /* of each stage's outcomes: the next to keep */
-	uint64_t base_lines[STAGES_MAX];    /* of the base journal: where each stage's base ends */
 	bool unsynced;			    /* something was written since the last sync */
 	struct logger_source sources[LOGGER_SOURCES_MAX];
 };

@@ -125,6 +125,7 @@ struct page_stage {
 	/* Its base values hold all batches below this. Writer: the determinant logger. */
 	uint64_t base_batch __attribute__((aligned(64)));
 	uint64_t base_next_id;
+	uint64_t base_line; /* of the base journal: where they end */
 	struct page_replica replicas[REPLICAS_MAX];
 };
 

@@ -50,7 +50,8 @@ struct port {
 	const struct port_ops *ops;
 	void *self;
 	uint16_t number;
-	bool waits; /* a full one is waited for; else what it does not take is dropped, counted */
+	bool waits;   /* a full one is waited for; else what it does not take is dropped, counted */
+	uint32_t mtu; /* of a live port; 0: none */
 	bool trace_clock; /* adds a tick in each gap of a second or more */
 	char error[PATH_BYTES];
 	struct page_egress

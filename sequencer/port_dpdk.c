@@ -14,6 +14,7 @@
 
 #include "core/bytes.h"
 #include "core/packet_id.h"
+#include "sequencer/netdev.h"
 #include "sequencer/port.h"
 
 #define RX_DESCRIPTORS 1024
@@ -23,6 +24,7 @@
 #define RX_BURST 64
 #define EAL_HUGEPAGES_MIN 128
 #define LCORES_BYTES 4096
+#define ETHERNET_BYTES_MAX 26 /* beside the MTU: addresses, type, three tags */
 
 struct dpdk_port {
 	uint16_t id;
@@ -223,17 +225,81 @@ static int start_device(struct dpdk_port *self)
 	return result;
 }
 
+/* The size of frames that the af_packet driver has room for, its own header taken off. */
+static uint32_t packet_ring_room(const char *devargs)
+{
+	const char *at = strstr(devargs, "framesz=");
+	unsigned int bytes = 2048;
+
+	if (at != NULL)
+		(void)sscanf(at, "framesz=%u", &bytes);
+	return bytes > 96 ? bytes - 96 : 0;
+}
+
+/* Whether an interface of the kernel's is up and hands us frames as they are on the wire. */
+static bool check_interface(const struct port *port, const char *devargs, const char *name,
+	char *error)
+{
+	uint32_t mtu = netdev_mtu(name);
+
+	if (mtu == 0)
+		return true; /* there is none: DPDK says so, or makes it */
+	if (!netdev_is_up(name)) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"port %u: interface %s is down: 'ip link set dev %s up'", port->number,
+			name, name);
+		return false;
+	}
+	if (netdev_merges(name)) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"port %u: interface %s merges the frames that it receives, into longer "
+			"ones than can be sent: 'ethtool -K %s gro off lro off'",
+			port->number, name, name);
+		return false;
+	}
+	if (strncmp(devargs, "net_af_packet", 13) == 0 &&
+		mtu + ETHERNET_BYTES_MAX > packet_ring_room(devargs)) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"port %u: frames of interface %s (MTU %u) do not fit the driver's: add "
+			"'framesz=16384,blocksz=65536' to '%.100s'",
+			port->number, name, mtu, devargs);
+		return false;
+	}
+	return true;
+}
+
+/* Bytes of an mbuf, so that a frame of the device fits one. */
+static uint16_t mbuf_bytes(uint32_t mtu)
+{
+	uint32_t bytes = RTE_PKTMBUF_HEADROOM + mtu + ETHERNET_BYTES_MAX;
+
+	if (bytes > UINT16_MAX)
+		return UINT16_MAX;
+	return bytes < RTE_MBUF_DEFAULT_BUF_SIZE ? RTE_MBUF_DEFAULT_BUF_SIZE : (uint16_t)bytes;
+}
+
+static uint32_t device_mtu(const struct dpdk_port *self, const char *interface)
+{
+	uint32_t of_interface = interface == NULL ? 0 : netdev_mtu(interface);
+	uint16_t mtu = 0;
+
+	(void)rte_eth_dev_get_mtu(self->id, &mtu);
+	return of_interface != 0 ? of_interface : mtu;
+}
+
 enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepages hugepages,
 	char *error)
 {
 	struct dpdk_port *self = calloc(1, sizeof(*self));
 	struct rte_dev_iterator iterator;
-	char pool_name[32];
+	char pool_name[32], name[NAME_BYTES];
+	const char *interface = netdev_name(devargs, name) ? name : NULL;
 	int result;
 
 	if (self == NULL)
 		return STATUS_NO_MEMORY;
-	if (!eal_start(devargs, hugepages, error)) {
+	if ((interface != NULL && !check_interface(port, devargs, interface, error)) ||
+		!eal_start(devargs, hugepages, error)) {
 		free(self);
 		return STATUS_INVALID;
 	}
@@ -247,8 +313,9 @@ enum status port_dpdk_open(struct port *port, const char *devargs, enum hugepage
 		}
 	if (result == 0 && self->id != RTE_MAX_ETHPORTS) {
 		snprintf(pool_name, sizeof(pool_name), "port%u", port->number);
+		port->mtu = device_mtu(self, interface);
 		self->pool = rte_pktmbuf_pool_create(pool_name, MBUFS, MBUF_CACHE, 0,
-			RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+			mbuf_bytes(port->mtu), SOCKET_ID_ANY);
 		result = self->pool == NULL ? -rte_errno : start_device(self);
 	} else if (result == 0) {
 		result = -ENODEV;

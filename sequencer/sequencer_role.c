@@ -140,6 +140,25 @@ static void ingress_main(struct sequencer *self)
 	}
 }
 
+/* What comes in at one port of a pair goes out at the other: it must fit there. */
+static enum status check_pairs(const struct sequencer *self, char *error)
+{
+	const struct config *config = self->role.config;
+
+	for (uint32_t i = 0; i + 1 < config->ports_count; i += 2) {
+		uint32_t one = self->ports[i].mtu, other = self->ports[i + 1].mtu;
+
+		if (one == 0 || other == 0 || one == other)
+			continue;
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"ports %u and %u have MTU %u and %u: longer frames could not leave; set "
+			"both alike ('ip link set dev NAME mtu %u')",
+			i, i + 1, one, other, one < other ? one : other);
+		return STATUS_INVALID;
+	}
+	return STATUS_OK;
+}
+
 static enum status open_ports(struct sequencer *self, char *error)
 {
 	const struct config *config = self->role.config;
@@ -153,7 +172,7 @@ static enum status open_ports(struct sequencer *self, char *error)
 		self->ports[i].trace_clock = config_trace_clock(config);
 		self->ports[i].sink_counts = i == 1 ? &self->role.page->egress : NULL;
 	}
-	return STATUS_OK;
+	return check_pairs(self, error);
 }
 
 static enum status start(struct sequencer *self, char *error)

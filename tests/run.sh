@@ -93,6 +93,8 @@ script "the chain in one stage and in three" tests/e2e/chain.sh
 script "every call of a VNF" tests/e2e/calls.sh
 COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
 script "live ports" tests/e2e/live.sh
+script "the chain live, on af_packet" tests/e2e/live_chain.sh
+PORTS=tap script "the chain live, on tap" tests/e2e/live_chain.sh
 script "huge pages" tests/e2e/hugepages.sh
 script "bad input" tests/e2e/bad_input.sh
 

@@ -21,6 +21,7 @@
 #define BLOCKED_NS 50000
 #define FOLD_LOST_NS 10000000000ull
 #define SHOW_BATCHES 1024
+#define ATTACH_TRIES 100
 #define SIGNAL_STACK_BYTES 16384
 
 struct vnf_role {
@@ -209,18 +210,34 @@ static enum status follow_leader(struct vnf_role *self)
 }
 
 /*
+ * Where the base values end: what is before that in the ring is not held, so that the writer, who
+ * has gone round it, need not wait for what this replica does until it runs.
+ */
+static enum status attach_input(struct vnf_role *self)
+{
+	enum status status = STATUS_LAPPED;
+
+	for (int tries = 0; tries < ATTACH_TRIES && status == STATUS_LAPPED; tries++) {
+		uint64_t line = atomic_read_acquire(&self->stage->base_line);
+
+		status = journal_attach(&self->input, &self->base, GATE_REPLICA,
+			self->role.options.stage, "replica", line);
+	}
+	return status;
+}
+
+/*
  * Attaches to the input where the base values end, and loads them. The leader's journal is mapped
  * before: the base values asked for afterwards are newer than the oldest outcome that it holds.
  */
 static enum status restore(struct vnf_role *self)
 {
-	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
 	struct base_head head = {0};
+	uint64_t base_batch;
 	enum status status;
 
-	status = journal_attach(&self->input, &self->base, GATE_REPLICA, self->role.options.stage,
-		self->outcomes.control == NULL ? "replica" : self->outcomes.control->name,
-		JOURNAL_FROM_TAIL);
+	status = attach_input(self);
+	base_batch = atomic_read_acquire(&self->stage->base_batch);
 	if (status == STATUS_OK && !is_first(self))
 		read_all_before(self, base_batch);
 	if (status != STATUS_OK || !self->role.config->protect || base_batch == 0)

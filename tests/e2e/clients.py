@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What clients see of a chain: each prints one JSON line of what it did, what failed, and its longest stall.
+
+    clients.py download URL SHA256       one large file
+    clients.py short URL SECONDS RATE    that many new connections a second, each fetching a small page
+    clients.py talk SECONDS COMMAND...   an interactive session: a line every 20 ms, echoed by COMMAND
+"""
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+
+def report(**what):
+    print(json.dumps(what), flush=True)
+
+
+def download(url, expected):
+    digest, stall, count, last = hashlib.sha256(), 0.0, 0, time.monotonic()
+    try:
+        with urllib.request.urlopen(url, timeout=30) as page:
+            while data := page.read(16384):
+                now = time.monotonic()
+                stall, last = max(stall, now - last), now
+                digest.update(data)
+                count += len(data)
+        error = "" if digest.hexdigest() == expected else "the checksum differs"
+    except OSError as problem:
+        error = str(problem)
+    report(client="download", bytes=count, error=error, stall_ms=round(stall * 1e3, 1))
+
+
+def short(url, seconds, rate):
+    times, errors, lock = [], [], threading.Lock()
+
+    def fetch():
+        started = time.monotonic()
+        try:
+            with urllib.request.urlopen(url, timeout=20) as page:
+                page.read()
+            with lock:
+                times.append(time.monotonic() - started)
+        except OSError as problem:
+            with lock:
+                errors.append(str(problem))
+
+    threads, started = [], time.monotonic()
+    for i in range(int(seconds * rate)):
+        time.sleep(max(0, started + i / rate - time.monotonic()))
+        threads.append(threading.Thread(target=fetch))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    times.sort()
+    report(client="short", connections=len(threads), error="; ".join(sorted(set(errors))), failed=len(errors),
+           p50_ms=round(times[len(times) // 2] * 1e3, 1) if times else 0,
+           stall_ms=round(max(times, default=0) * 1e3, 1))
+
+
+def talk(seconds, command):
+    session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    stall, lines, error, until = 0.0, 0, "", time.monotonic() + seconds
+    while time.monotonic() < until and not error:
+        asked = time.monotonic()
+        try:
+            session.stdin.write(f"line {lines}\n")
+            session.stdin.flush()
+            answer = session.stdout.readline()
+        except OSError as problem:
+            answer, error = "", str(problem)
+        if answer != f"line {lines}\n" and not error:
+            error = f"line {lines} came back as {answer!r}"
+        if lines > 0:  # the first waits for the login
+            stall = max(stall, time.monotonic() - asked)
+        lines += 1
+        time.sleep(0.02)
+    session.stdin.close()
+    session.wait()
+    report(client="talk", lines=lines, error=error, stall_ms=round(stall * 1e3, 1))
+
+
+def main():
+    what = sys.argv[1]
+    if what == "download":
+        download(sys.argv[2], sys.argv[3])
+    elif what == "short":
+        short(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
+    else:
+        talk(float(sys.argv[2]), sys.argv[3:])
+
+
+main()
