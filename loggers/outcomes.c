@@ -149,6 +149,8 @@ void outcomes_poll(struct outcomes *outcomes, struct idle *idle)
 			account(outcomes, source);
 		} else if (state == OUTCOME_SOURCE_LEFT) {
 			idle_reset(idle); /* it may be armed on this journal */
+			if (pthread_equal(source->thread, pthread_self()))
+				journal_give_back(&source->reader);
 			atomic_write_release(&source->state, (uint32_t)OUTCOME_SOURCE_DONE);
 		}
 	}
@@ -174,7 +176,8 @@ static struct outcome_source *claim(struct outcomes *outcomes, uint64_t incarnat
 		struct outcome_source *source = &outcomes->sources[i];
 
 		if (atomic_read_acquire(&source->state) == OUTCOME_SOURCE_DONE) {
-			journal_give_back(&source->reader);
+			if (source->reader.journal != NULL)
+				journal_give_back(&source->reader);
 			journal_shm_close(&source->journal);
 			source->state = OUTCOME_SOURCE_FREE;
 		}
@@ -196,6 +199,7 @@ static void hand_over(struct outcome_source *source, uint32_t replica, uint64_t 
 	source->incarnation = incarnation;
 	source->next_batch = next_batch;
 	source->bad = false;
+	source->thread = pthread_self();
 	atomic_write_release(&source->state, (uint32_t)OUTCOME_SOURCE_HANDED);
 }
 

@@ -29,8 +29,9 @@ struct outcome_source {
 	struct journal_reader reader;
 	uint32_t replica;
 	uint64_t incarnation;
-	uint32_t state; /* enum outcome_source_state */
-	bool bad;	/* published something corrupt; not read any more */
+	uint32_t state;	  /* enum outcome_source_state */
+	pthread_t thread; /* that attached it, and alone may give it back */
+	bool bad;	  /* published something corrupt; not read any more */
 	uint64_t next_batch;
 };
 

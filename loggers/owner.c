@@ -34,7 +34,7 @@ enum status owner_claim(struct owner *owner)
 
 void owner_release(struct owner *owner)
 {
-	pthread_mutex_unlock(&owner->mutex);
+	BUG_ON(pthread_mutex_unlock(&owner->mutex) != 0); /* another thread's */
 }
 
 bool owner_is_dead(const struct owner *owner)

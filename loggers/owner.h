@@ -31,6 +31,8 @@ void owner_init(struct owner *owner);
  * taken over. Errors: EXISTS (a living thread owns it).
  */
 MUST_CHECK enum status owner_claim(struct owner *owner);
+
+/* By the thread that claimed it, and before the memory is unmapped: the kernel follows links. */
 void owner_release(struct owner *owner);
 
 bool owner_is_dead(const struct owner *owner);

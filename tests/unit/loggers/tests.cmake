@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 unit_test(loggers journal journal)
 unit_test(loggers journal_shm journal)
+unit_test(loggers outcomes journal)
 unit_test(loggers audit loggers)
 unit_test(loggers store_rocksdb loggers ${ROCKSDB})
 # The journal is compiled again, with a place to die before every ordered store.

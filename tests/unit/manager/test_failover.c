@@ -222,6 +222,112 @@ static void test_random_lives(void **state)
 	}
 }
 
+static void step_at(enum failover_event_type type, uint32_t stage, uint32_t replica,
+	uint64_t incarnation, uint32_t consumer)
+{
+	failover_step(&failover,
+		&(struct failover_event){type, stage, replica, incarnation, consumer}, &effects);
+}
+
+static void open_stages(uint32_t stages)
+{
+	static const uint32_t replicas[STAGES_MAX] = {2, 2, 2, 2, 2, 2, 2, 2};
+
+	failover_open(&failover, true, stages, replicas, 3, 3);
+	event(EVENT_BEGIN, 0, 0);
+	event(EVENT_SEQUENCER, 0, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		event(EVENT_LOGGER, i, 0);
+	assert_int_equal(effects.count, stages * 2);
+}
+
+/* Who reads whom before anybody publishes: incarnations 1, 2 in the first stage, 3, 4 behind. */
+static void test_two_stages(void **state)
+{
+	(void)state;
+	open_stages(2);
+	step_at(EVENT_REPLICA, 1, 0, 3, 0);
+	for (uint32_t c = 0; c < 3; c++)
+		step_at(EVENT_ATTACHED, 1, 0, 3, c);
+	assert_true(place(EFFECT_GO, 3) >= 0); /* nobody before it has a journal yet */
+	step_at(EVENT_REPLICA, 0, 0, 1, 0);
+	for (uint32_t c = 0; c < 3; c++)
+		step_at(EVENT_ATTACHED, 0, 0, 1, c);
+	assert_int_equal(place(EFFECT_GO, 1), -1); /* the one behind does not read it yet */
+	/* Another one behind comes: it is to read what is there, and is waited for. */
+	step_at(EVENT_REPLICA, 1, 1, 4, 0);
+	assert_true(place(EFFECT_ATTACH, 4) >= 0 && place(EFFECT_ATTACH, 1) >= 0);
+	step_at(EVENT_ATTACHED, 0, 0, 1, failover_consumer(&failover, 0));
+	assert_int_equal(place(EFFECT_GO, 1), -1);
+	for (uint32_t c = 0; c < 3; c++)
+		step_at(EVENT_ATTACHED, 1, 1, 4, c);
+	assert_int_equal(place(EFFECT_GO, 4), -1); /* it does not read the first's either */
+	step_at(EVENT_ATTACHED, 0, 0, 1, failover_consumer(&failover, 1));
+	assert_true(place(EFFECT_GO, 1) >= 0 && place(EFFECT_GO, 4) >= 0);
+	/* One that is waited for dies: nobody waits for it any more. */
+	step_at(EVENT_REPLICA, 0, 1, 2, 0);
+	for (uint32_t c = 0; c < 4; c++)
+		step_at(EVENT_ATTACHED, 0, 1, 2, c);
+	assert_int_equal(place(EFFECT_GO, 2), -1);
+	step_at(EVENT_LOST, 1, 1, 4, 0);
+	assert_true(place(EFFECT_GO, 2) > place(EFFECT_SEAL, 4));
+	/* Its successor reads all anew before it may run. */
+	step_at(EVENT_REPLICA, 1, 1, 5, 0);
+	for (uint32_t c = 0; c < 3; c++)
+		step_at(EVENT_ATTACHED, 1, 1, 5, c);
+	assert_int_equal(place(EFFECT_GO, 5), -1);
+	step_at(EVENT_ATTACHED, 0, 0, 1, failover_consumer(&failover, 1));
+	assert_int_equal(place(EFFECT_GO, 5), -1);
+	step_at(EVENT_ATTACHED, 0, 1, 2, failover_consumer(&failover, 1));
+	assert_true(place(EFFECT_GO, 5) >= 0);
+}
+
+/* No replica runs that somebody behind it does not read, as long as both live. */
+static void check_readers(void)
+{
+	for (uint32_t s = 0; s + 1 < failover.stages_count; s++)
+		for (uint32_t r = 0; r < 2; r++)
+			for (uint32_t d = 0; d < 2; d++)
+				if (failover.stages[s].replicas[r].phase >= PHASE_RUNNING &&
+					failover.stages[s + 1].replicas[d].phase >= PHASE_RUNNING)
+					assert_true(failover.stages[s].replicas[r].attached &
+						    1u << failover_consumer(&failover, d));
+}
+
+static void test_random_stages(void **state)
+{
+	(void)state;
+	seed_random();
+	for (int life = 0; life < 2000; life++) {
+		uint32_t stages = 2 + (uint32_t)life % 2;
+
+		open_stages(stages);
+		for (int i = 0; i < 300; i++) {
+			uint32_t s = next_random() % stages, r = next_random() % 2;
+			uint32_t type = next_random() % 16;
+
+			step_at(type == 0  ? EVENT_LOST
+				: type < 4 ? EVENT_REPLICA
+				: type < 6 ? EVENT_CAUGHT_UP
+					   : EVENT_ATTACHED,
+				s, r, failover.stages[s].replicas[r].incarnation,
+				next_random() % 5);
+			check_readers();
+		}
+		for (uint32_t round = 0; round < 2; round++)
+			for (uint32_t i = 0; i < stages * 2; i++) {
+				uint64_t incarnation =
+					failover.stages[i / 2].replicas[i % 2].incarnation;
+
+				step_at(EVENT_REPLICA, i / 2, i % 2, incarnation, 0);
+				for (uint32_t c = 0; c < 5; c++)
+					step_at(EVENT_ATTACHED, i / 2, i % 2, incarnation, c);
+				step_at(EVENT_CAUGHT_UP, i / 2, i % 2, incarnation, 0);
+			}
+		assert_true(failover_is_redundant(&failover));
+	}
+}
+
 static void test_hangs(void **state)
 {
 	static const struct {
@@ -261,6 +367,8 @@ int main(void)
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_unprotected),
 		cmocka_unit_test(test_random_lives),
+		cmocka_unit_test(test_two_stages),
+		cmocka_unit_test(test_random_stages),
 		cmocka_unit_test(test_hangs),
 	};
 
