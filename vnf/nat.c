@@ -60,7 +60,9 @@ static const char *const counters[] = {"outbound", "inbound", "hairpinned", "add
 struct nat {
 	struct settings_prefix inside[INSIDE_MAX];
 	uint32_t inside_count;
-	uint32_t pool[POOL_ADDRESSES_MAX]; /* host order */
+	struct settings_prefix prefixes[POOL_PREFIXES_MAX]; /* of the pool */
+	uint32_t prefixes_count;
+	uint32_t pool[POOL_ADDRESSES_MAX]; /* its addresses, prefix by prefix; host order */
 	uint32_t pool_count;
 	uint32_t port_low;
 	uint32_t slice; /* ports of one home at one address */
@@ -151,11 +153,16 @@ static bool is_inside(const struct nat *nat, uint32_t address)
 /* The pool address's index, or pool_count. */
 static uint32_t pool_index(const struct nat *nat, uint32_t address)
 {
-	uint32_t i = 0;
+	uint32_t first = 0;
 
-	while (i < nat->pool_count && nat->pool[i] != address)
-		i++;
-	return i;
+	for (uint32_t i = 0; i < nat->prefixes_count; i++) {
+		const struct settings_prefix *prefix = &nat->prefixes[i];
+
+		if ((address & prefix->mask) == prefix->address)
+			return first + (address - prefix->address);
+		first += ~prefix->mask + 1;
+	}
+	return nat->pool_count;
 }
 
 static uint32_t ordinal_of(const void *self, const void *key)
@@ -175,17 +182,21 @@ static bool read_pool(struct vnf_setup *setup, struct nat *nat)
 	if (!settings_prefixes(setup, "pool", prefixes, POOL_PREFIXES_MAX, &count))
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
-		for (uint64_t host = 0; host <= (uint32_t)~prefixes[i].mask; host++) {
-			uint32_t address = prefixes[i].address + (uint32_t)host;
+		uint64_t hosts = (uint64_t)(uint32_t)~prefixes[i].mask + 1;
 
-			if (nat->pool_count == POOL_ADDRESSES_MAX)
-				return settings_fail(setup, settings_find(setup, "pool")->line,
-					"'pool' has more than %d addresses", POOL_ADDRESSES_MAX);
+		if (nat->pool_count + hosts > POOL_ADDRESSES_MAX)
+			return settings_fail(setup, settings_find(setup, "pool")->line,
+				"'pool' has more than %d addresses", POOL_ADDRESSES_MAX);
+		for (uint32_t host = 0; host < hosts; host++) {
+			uint32_t address = prefixes[i].address + host;
+
 			if (pool_index(nat, address) < nat->pool_count || is_inside(nat, address))
 				return settings_fail(setup, settings_find(setup, "pool")->line,
 					"'pool' has an address twice, or one that is inside");
-			nat->pool[nat->pool_count++] = address;
+			nat->pool[nat->pool_count + host] = address;
 		}
+		nat->pool_count += (uint32_t)hosts;
+		nat->prefixes[nat->prefixes_count++] = prefixes[i];
 	}
 	return true;
 }
