@@ -50,7 +50,8 @@ uint32_t batch_end(struct batch_writer *writer)
 
 static bool record_is_sound(const struct batch_record *record)
 {
-	if (record->flags & ~RECORD_FLAGS_KNOWN || record->zero != 0)
+	if (record->flags & ~RECORD_FLAGS_KNOWN ||
+		(record->whole_length != 0 && record->whole_length <= record->length))
 		return false;
 	switch (record->kind) {
 	case RECORD_PACKET:
@@ -99,4 +100,27 @@ enum status batch_open(struct batch_view *view, const void *bytes, size_t bytes_
 		return STATUS_CORRUPT;
 	view->header = header;
 	return STATUS_OK;
+}
+
+uint32_t batch_cut(const struct batch_view *view, void *memory, uint32_t frame_bytes)
+{
+	const struct batch_header *header = view->header;
+	struct batch_writer writer;
+
+	batch_begin(&writer, memory, header->batch_no, header->first_id, header->first_packet_no);
+	writer.header->ingress_mono_ns = header->ingress_mono_ns;
+	for (uint32_t i = 0; i < header->count; i++) {
+		const struct batch_record *from = view->records[i];
+		uint32_t length = from->length < frame_bytes ? from->length : frame_bytes;
+		struct batch_record *record;
+		uint8_t *frame = batch_add(&writer, from->kind, length, &record);
+
+		*record = *from;
+		record->length = length;
+		if (length < from->length)
+			record->whole_length = (uint16_t)from->length;
+		if (length > 0)
+			memcpy(frame, batch_frame(from), length);
+	}
+	return batch_end(&writer);
 }

@@ -7,7 +7,7 @@
  *   0       8          16         24                32             40      44      46        48
  *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets | 0 |
  *   then per record, 8-byte aligned:
- *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 | 0 2 | frame
+ *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 | whole_length 2 | frame
  */
 #ifndef UNDERSTUDY_CORE_BATCH_H
 #define UNDERSTUDY_CORE_BATCH_H
@@ -47,7 +47,7 @@ struct batch_record {
 	uint8_t kind;
 	uint8_t flags;
 	uint16_t vlan_tci;
-	uint16_t zero;
+	uint16_t whole_length; /* of a frame whose payload is not logged; else 0 */
 };
 
 _Static_assert(sizeof(struct batch_header) == 64, "layout");
@@ -73,7 +73,10 @@ static inline int batch_is_full(const struct batch_writer *writer)
 	       batch_writer_bytes(writer) >= BATCH_BYTES_SOFT;
 }
 
-/* Adds a record; the caller fills *record but for kind and zero, and length bytes at the result. */
+/*
+ * Adds a record; the caller fills *record but for kind and whole_length, and length bytes at the
+ * result.
+ */
 uint8_t *batch_add(struct batch_writer *writer, enum record_kind kind, uint32_t length,
 	struct batch_record **record);
 
@@ -90,6 +93,12 @@ static inline const uint8_t *batch_frame(const struct batch_record *record)
 {
 	return (const uint8_t *)(record + 1);
 }
+
+/*
+ * Writes the batch again with at most frame_bytes of each frame, for a log without payloads, to
+ * memory of at least BATCH_BYTES_MAX. Returns its bytes.
+ */
+uint32_t batch_cut(const struct batch_view *view, void *memory, uint32_t frame_bytes);
 
 /* Survives any bytes. bytes must be 8-byte aligned. Errors: CORRUPT, VERSION. */
 MUST_CHECK enum status batch_open(struct batch_view *view, const void *bytes, size_t bytes_count);

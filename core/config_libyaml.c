@@ -361,6 +361,17 @@ static bool take_hugepages(struct reader *reader, yaml_node_t *node, const char 
 	return take_choice(reader, node, key, choices, (int *)&((struct config *)into)->hugepages);
 }
 
+static bool take_log(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	static const char *const choices[] = {"packets", "headers", NULL};
+	int chosen = 0;
+
+	if (!take_choice(reader, node, key, choices, &chosen))
+		return false;
+	((struct config *)into)->log_headers = chosen == 1;
+	return true;
+}
+
 static bool take_journal(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
 	struct config *config = into;
@@ -415,13 +426,18 @@ static bool read_chain(struct reader *reader, yaml_node_t *root)
 	static const struct key keys[] = {{"chain", take_chain}, {"ports", take_ports},
 		{"clock", take_clock}, {"durability", take_durability},
 		{"hugepages", take_hugepages}, {"stages", take_stages}, {"loggers", take_loggers},
-		{"journal", take_journal}, {"seed", take_seed}, {"hang_ms", take_hang}};
+		{"log", take_log}, {"journal", take_journal}, {"seed", take_seed},
+		{"hang_ms", take_hang}};
 	struct config *config = reader->config;
 
 	if (!READ_MAPPING(reader, root, "the chain", keys, config))
 		return false;
 	if (config->chain[0] == 0 || config->ports_count == 0 || config->stages_count == 0)
 		return fail(reader, root, "a chain needs 'chain' (its name), 'ports' and 'stages'");
+	if (config->log_headers && config->durability == DURABILITY_DISK)
+		return fail(reader, root,
+			"'log: headers' keeps no payloads, 'durability: disk' promises to: give one "
+			"of them up");
 	return true;
 }
 

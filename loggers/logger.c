@@ -325,6 +325,25 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 	return work;
 }
 
+/* Takes one batch into the store. False if it was overwritten meanwhile. */
+static bool take_batch(struct logger *logger, const struct batch_header *batch)
+{
+	struct batch_view view;
+
+	if (batch->batch_no != logger->next_batch)
+		counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
+	if (logger->cut != NULL) {
+		if (batch_open(&view, batch, batch->bytes) != STATUS_OK)
+			return false;
+		(void)batch_cut(&view, logger->cut, HEADER_VIEW_BYTES);
+		batch = logger->cut;
+	}
+	store_add(logger->store, batch->batch_no, 0, batch, batch->bytes);
+	counter_add(&logger->counts->bytes, batch->bytes);
+	logger->next_batch = batch->batch_no + 1;
+	return journal_reader_valid(&logger->input);
+}
+
 static uint32_t work_packets(struct logger *logger, enum status *status)
 {
 	const void *payload;
@@ -339,12 +358,7 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 
 		if (bytes < sizeof(*batch) || batch->magic != BATCH_MAGIC || batch->bytes > bytes)
 			break;
-		if (batch->batch_no != logger->next_batch)
-			counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
-		store_add(logger->store, batch->batch_no, 0, payload, batch->bytes);
-		counter_add(&logger->counts->bytes, batch->bytes);
-		logger->next_batch = batch->batch_no + 1;
-		if (!journal_reader_valid(&logger->input))
+		if (!take_batch(logger, batch))
 			break;
 		journal_advance(&logger->input);
 		work++;

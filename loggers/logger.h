@@ -47,8 +47,9 @@ struct logger {
 		input; /* packets: what is logged; determinants: holds the fold watermark */
 	bool attached;
 	bool disk;
-	bool keeps;			    /* batches go to the store: retention, or disk */
-	uint64_t next_batch;		    /* all below are taken, of every stage */
+	bool keeps;	     /* batches go to the store: retention, or disk */
+	void *cut;	     /* room for a batch without payloads; NULL: they are kept */
+	uint64_t next_batch; /* all below are taken, of every stage */
 	uint64_t stage_batches[STAGES_MAX]; /* of each stage's outcomes: the next to keep */
 	bool unsynced;			    /* something was written since the last sync */
 	struct logger_source sources[LOGGER_SOURCES_MAX];

@@ -186,6 +186,8 @@ static enum status start(struct logger_process *self, char *error)
 	logger->counts = &self->role.page->loggers[logger->kind];
 	logger->disk = config->durability == DURABILITY_DISK;
 	logger->keeps = config->retention_bytes > 0 || logger->disk;
+	if (config->log_headers && (logger->cut = aligned_alloc(64, BATCH_BYTES_MAX)) == NULL)
+		return STATUS_NO_MEMORY;
 	snprintf(dir, sizeof(dir), "%s/%s", config->logger_dir, logger_names[logger->kind]);
 	status = store_open(&logger->store, dir, config->chain,
 		segment_bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : segment_bytes, error);

@@ -84,6 +84,21 @@ static enum status add_vnf(struct replica *replica, const struct config *config,
 	return status;
 }
 
+/* A log without payloads could not bring back the state of a VNF that reads them. */
+static enum status check_payloads(const struct replica *replica, const struct config *config,
+	const struct config_stage *stage, char *error)
+{
+	for (uint32_t i = 0; i < replica->vnfs_count; i++) {
+		if (!replica->vnfs[i].ops->reads_payload)
+			continue;
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s:%u: VNF '%.64s' reads payloads: 'log: headers' would not keep them",
+			config->path, stage->vnfs[i].line, stage->vnfs[i].name);
+		return STATUS_INVALID;
+	}
+	return STATUS_OK;
+}
+
 enum status stage_open(struct replica *replica, const struct config *config, uint32_t stage_number,
 	bool tracks, uint64_t hash_seed, char *error)
 {
@@ -106,6 +121,8 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 			config->path, stage->line, stage->name);
 		status = STATUS_INVALID;
 	}
+	if (status == STATUS_OK && config->log_headers)
+		status = check_payloads(replica, config, stage, error);
 	if (status != STATUS_OK)
 		replica_close(replica);
 	return status;

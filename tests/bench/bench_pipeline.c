@@ -20,7 +20,7 @@
 #include "sequencer/port.h"
 #include "vnf/stage.h"
 
-#define PACED_PPS 500000 /* of the runs whose latency is compared: the chain is never busy */
+#define PACED_PPS 100000 /* of the runs whose latency is compared: the chain is never busy */
 #define DISK_BYTES (256u << 20)
 #define TESTPMD_SECONDS 5
 
@@ -79,7 +79,7 @@ static void write_chain(const struct bench *bench, const struct point *point,
 		capacity);
 	snprintf(settings[2], sizeof(settings[2]), "inside: [10.0.0.0/8]");
 	fprintf(out, "chain: bench\ndurability: %s\njournal: %s\n", durability,
-		strcmp(durability, "disk") == 0 ? "64MiB" : "4MiB");
+		strcmp(durability, "disk") == 0 || point->flows > 10000 ? "64MiB" : "4MiB");
 	fprintf(out, "ports: [{id: 0, dev: \"null:\"}, {id: 1, dev: \"null:\"}]\nstages:\n");
 	for (uint32_t i = 0; i < point->vnfs; i++) {
 		if (i == 0 || point->stages)

@@ -75,6 +75,18 @@ edited 's/pool: \[192.0.2.1\]/pool: [192.0.2.300]/'; run_refused "not an address
 edited 's/pool: \[192.0.2.1\]/pool: [10.0.0.1]/'; run_refused "pool inside" 'c\.yaml:[0-9]+' 'pool'
 edited 's/, pool: \[192.0.2.1\]//'; run_refused "setting missing" 'c\.yaml:[0-9]+' 'pool'
 edited 's/pool: \[192.0.2.1\]/pool: [192.0.2.1], port_high: 70000/'; run_refused "setting out of range" 'c\.yaml:[0-9]+' 'port_high' '65535'
+edited '$a log: headers'; sed -i 's/clock: auto/durability: disk/; /^durability: process/d' "$yaml"; run_refused "no payloads, but a disk's promise" 'c\.yaml' "log: headers"
+edited 's/name: nat,.*/name: trojan_detector, config: {inside: [10.0.0.0\/8]}}/; $a log: headers'; run_refused "no payloads for who reads them" 'c\.yaml:[0-9]+' 'reads payloads'
+# of several stages, and their VNFs
+chained() { chain "$yaml" example=chain-3; sed -i -e "$1" "$yaml"; }
+chained 's/name: detect/name: nat/'; run_refused "two stages of one name" 'c\.yaml:[0-9]+' "called 'nat'"
+chained 's/slaves: 1/slaves: 3/; $a journal: 4MiB'; sed -i 's/^loggers/  - {name: more, slaves: 3, vnfs: [{name: trojan_detector, config: {inside: [10.0.0.0\/8]}}]}\nloggers/' "$yaml"; run_refused "too many replicas" 'c\.yaml:[0-9]+' '16 replicas'
+chained 's/vip: any/vip: 203.0.113.0\/24/'; run_refused "a virtual prefix" 'c\.yaml:[0-9]+' "'vip' is any, or one address"
+chained 's/ports: \[80, 443\]/ports: [http]/'; run_refused "a port by name" 'c\.yaml:[0-9]+' "'ports' has 'http'"
+chained 's/servers: .*/servers: [198.51.100.11, 198.51.100.11]/'; run_refused "a server twice" 'c\.yaml:[0-9]+' 'an address twice'
+chained 's/servers: .*//'; run_refused "no servers" 'c\.yaml:[0-9]+' "'servers' is missing"
+chained 's/name: trojan_detector, config: {/&kinds: [executables], window_s: 0, /'; run_refused "a window of no length" 'c\.yaml:[0-9]+' "'window_s'"
+chained 's/name: trojan_detector, config: {/&kinds: [much_too_long_an_ending], /'; run_refused "no ending" 'c\.yaml:[0-9]+' "'kinds'"
 edited '/^stages:/,$d'; run_refused "no stages" 'c\.yaml:[0-9]+' 'stages'
 edited 's/^ports: .*/ports: [/'; run_refused "not YAML" 'c\.yaml:[0-9]+' 'YAML'
 : >"$yaml"; run_refused "empty configuration" 'c\.yaml' 'empty'
@@ -94,6 +106,9 @@ for fault in "explode edge/master" "kill edge" "kill edge/boss" "kill edge/maste
 done
 refused "fault in no stage" "no stage 'core'" -- run "$yaml" --input "$pcap" --output "$OUT" --run-dir "$RUN_DIR" --fault "kill core/master"
 refused "fault never reached" 'never reached' '[0-9]+ packets' -- run "$yaml" --input "$pcap" --output "$OUT" --run-dir "$RUN_DIR" --fault "kill edge/master @packet=100000000"
+refused "measure of nothing" 'kills' -- measure "$yaml" --report "$WORK/m.json"
+refused "measure of a capture" 'traffic that goes on' -- measure "$yaml" --kills 1 --input "$pcap" --report "$WORK/m.json"
+refused "measure of a chain that does not start" 'traffic|gen:' -- measure "$yaml" --kills 1 --input gen:size=1 --output null: --report "$WORK/m.json"
 refused "status without a chain" "$RUN_DIR" 'no chain runs here' -- status --run-dir "$RUN_DIR"
 refused "inject without a chain" "$RUN_DIR" 'no chain runs here' -- inject "kill edge/master" --run-dir "$RUN_DIR"
 refused "audit of nothing" "$WORK/nowhere" 'No such file' -- audit verify "$WORK/nowhere"

@@ -130,6 +130,34 @@ static void test_batch_survives_any_bytes(void **state)
 	free(memory);
 }
 
+/* Without payloads: the same records, each with at most so much of its frame. */
+static void test_batch_cut(void **state)
+{
+	uint8_t *memory = aligned_alloc(64, BATCH_BYTES_MAX),
+		*cut = aligned_alloc(64, BATCH_BYTES_MAX);
+	struct batch_view whole, view;
+	uint32_t bytes = make_batch(memory);
+
+	(void)state;
+	assert_int_equal(batch_open(&whole, memory, bytes), STATUS_OK);
+	bytes = batch_cut(&whole, cut, 128);
+	assert_int_equal(batch_open(&view, cut, bytes), STATUS_OK);
+	assert_int_equal(view.header->count, whole.header->count);
+	assert_int_equal(view.header->packets, whole.header->packets);
+	assert_int_equal(view.header->first_id, whole.header->first_id);
+	for (uint32_t i = 0; i < view.header->count; i++) {
+		uint32_t length = whole.records[i]->length;
+
+		assert_int_equal(view.records[i]->length, length < 128 ? length : 128);
+		assert_int_equal(view.records[i]->whole_length, length <= 128 ? 0 : length);
+		assert_int_equal(view.records[i]->clock_ns, whole.records[i]->clock_ns);
+		assert_memory_equal(batch_frame(view.records[i]), batch_frame(whole.records[i]),
+			view.records[i]->length);
+	}
+	free(memory);
+	free(cut);
+}
+
 static uint32_t make_outcome(uint8_t *memory)
 {
 	struct outcome_header *header = (struct outcome_header *)memory;
@@ -294,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_wire_ids_avoid_reserved_vids),
 		cmocka_unit_test(test_wire_sequences_wrap),
 		cmocka_unit_test(test_batch_survives_any_bytes),
+		cmocka_unit_test(test_batch_cut),
 		cmocka_unit_test(test_outcome_survives_any_bytes),
 		cmocka_unit_test(test_delta_round_trip),
 		cmocka_unit_test(test_delta_survives_any_bytes),
