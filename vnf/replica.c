@@ -365,7 +365,7 @@ static void put_record(struct replica *replica, const struct batch_record *recor
 		out->delta_bytes = (uint16_t)put_delta(replica, i, replica->delta);
 	}
 	if (replica->engine.tracks)
-		replica->engine.batch_digest += digest_of(replica->delta, out->delta_bytes,
+		replica->engine.batch_digest += digest_of_short(replica->delta, out->delta_bytes,
 			digest_mix(packet->id) + (uint64_t)(out->verdict << 8 | out->where));
 	replica->delta += out->delta_bytes;
 }
