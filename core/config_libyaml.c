@@ -436,8 +436,8 @@ static bool read_chain(struct reader *reader, yaml_node_t *root)
 		return fail(reader, root, "a chain needs 'chain' (its name), 'ports' and 'stages'");
 	if (config->log_headers && config->durability == DURABILITY_DISK)
 		return fail(reader, root,
-			"'log: headers' keeps no payloads, 'durability: disk' promises to: give one "
-			"of them up");
+			"'log: headers' keeps no payloads, 'durability: disk' promises to: "
+			"give one of them up");
 	return true;
 }
 

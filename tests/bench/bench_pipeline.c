@@ -256,7 +256,7 @@ static json_t *measure_mode(const struct bench *bench, const struct point *point
 		cpu.slaves, cpu.loggers, cpu.all, number(paced, "latency_us", "p50"),
 		number(paced, "latency_us", "p99"), admitted > 0 ? bytes / admitted : 0);
 	fflush(stdout);
-	result = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "mpps",
+	result = json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "mpps",
 		number(full, NULL, "throughput_mpps"), "sequencer_ns", cpu.sequencer, "masters_ns",
 		cpu.masters, "slaves_ns", cpu.slaves, "loggers_ns", cpu.loggers, "cpu_ns", cpu.all,
 		"latency_p50_us", number(paced, "latency_us", "p50"), "latency_p99_us",
