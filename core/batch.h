@@ -7,7 +7,8 @@
  *   0       8          16         24                32             40      44      46        48
  *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets | 0 |
  *   then per record, 8-byte aligned:
- *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 | whole_length 2 | frame
+ *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 |
+ *   | whole_length 2 | frame
  */
 #ifndef UNDERSTUDY_CORE_BATCH_H
 #define UNDERSTUDY_CORE_BATCH_H
