@@ -3,11 +3,16 @@
 # The output of a protected run with a fault in it is the output of the unprotected one, byte for byte:
 # for each of CAPTURES, every {active, passive} x {process, disk} x {kill, stop} x {master, slave}
 # x packet {1, N/3, N/2, N}. PAIRWISE=1: PAIRWISE_RUNS (3) of the 8 rows that cover all pairs of
-# these, chosen by the capture's name. JOURNAL: size of the journals.
+# these, chosen by the capture's name. JOURNAL: size of the journals. EXAMPLE: nat (default), chain or
+# chain-3, whose stages take turns.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 HANG_MS=100
 journal=${JOURNAL:+journal=$JOURNAL}
+example=${EXAMPLE:-nat}
+stages=(edge)
+[ "$example" = chain-3 ] && stages=(nat balance detect)
+turn=0
 
 variants=(active passive) durabilities=(process disk) faults=(kill stop) roles=(master slave)
 # Which value of variant, durability, fault, role, packet; every pair of values is in some row.
@@ -20,7 +25,7 @@ one() {
 	name=${name/ $capture/}
 	claims=("$CLEAN")
 	if [ $# -eq 6 ]; then
-		options=(--fault "$4 edge/$5 @packet=$6")
+		options=(--fault "$4 ${stages[turn++ % ${#stages[@]}]}/$5 @packet=$6")
 		claims+=('len(r["failovers"]) == 1' 'r["failovers"][0]["detect_us"] > 0'
 			"r['failovers'][0]['fault'] == '$4'" "r['failovers'][0]['role'] == '$5'"
 			"r['failovers'][0]['at_packet'] == $6")
@@ -28,7 +33,7 @@ one() {
 		[ "$4" = stop ] && claims+=("r['failovers'][0]['detect_us'] >= $((HANG_MS * 1000 / 2))")
 	fi
 	rm -rf "$WORK/log" "$WORK/out.pcap"
-	chain "$WORK/c.yaml" "variant=$variant" "durability=$durability" "hang_ms=$HANG_MS" $journal
+	chain "$WORK/c.yaml" "example=$example" "variant=$variant" "durability=$durability" "hang_ms=$HANG_MS" $journal
 	run out "$WORK/c.yaml" --input "pcap:$capture" --output "pcap:$WORK/out.pcap" "${options[@]}"
 	if [ "$reference_status" -ne 0 ]; then
 		problem=
@@ -42,7 +47,7 @@ one() {
 
 for capture in ${CAPTURES:?a list of captures}; do
 	rm -rf "$WORK/log"
-	chain "$WORK/c.yaml" $journal
+	chain "$WORK/c.yaml" "example=$example" $journal
 	run ref "$WORK/c.yaml" --input "pcap:$capture" --output "pcap:$WORK/ref.pcap" --unprotected
 	reference_status=$STATUS
 	count=0
@@ -55,6 +60,7 @@ for capture in ${CAPTURES:?a list of captures}; do
 	packets=(1 $(((count + 2) / 3)) $(((count + 1) / 2)) "$count")
 	if [ -n "${PAIRWISE:-}" ]; then
 		row=$(cksum <<<"$(basename "$capture")" | cut -d' ' -f1)
+		turn=$((row / 8))
 		for ((i = 0; i < ${PAIRWISE_RUNS:-3}; i++)); do
 			read -r v d f r p <<<"${rows[(row + 3 * i) % 8]}"
 			one "$capture" "${variants[v]}" "${durabilities[d]}" "${faults[f]}" "${roles[r]}" "${packets[p]}"
