@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,10 +102,19 @@ static bool start_chain(struct session *self)
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
 		setpgid(0, 0); /* an interrupt at the terminal is ours to pass on */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		execv("/proc/self/exe", (char *const *)arguments);
 		_exit(127);
 	}
 	return self->pid > 0;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
 }
 
 /* The run's own last words, as the error. */
@@ -113,7 +123,8 @@ static bool fail_with_log(struct session *self)
 	char line[CONFIG_ERROR_BYTES];
 	FILE *log = fopen(self->log, "re");
 
-	snprintf(self->error, sizeof(self->error), "the chain ended before it was measured");
+	snprintf(self->error, sizeof(self->error),
+		interrupted ? "interrupted" : "the chain ended before it was measured");
 	while (log != NULL && fgets(line, sizeof(line), log) != NULL)
 		if (strncmp(line, "understudy: ", 12) == 0 && strstr(line, "WITHOUT") == NULL)
 			snprintf(self->error, sizeof(self->error), "%.*s",
@@ -127,7 +138,7 @@ static bool has_ended(struct session *self)
 {
 	if (self->pid != 0 && waitpid(self->pid, NULL, WNOHANG) == self->pid)
 		self->pid = 0;
-	return self->pid == 0;
+	return self->pid == 0 || interrupted;
 }
 
 static bool is_ready(const struct session *self)
@@ -313,8 +324,11 @@ static bool measure_runs(struct session *self)
 		(double)took_ns / 1e9);
 	if (!start_chain(self) || !wait_until_ready(self))
 		return false;
-	for (started_ns = mono_ns(); mono_ns() < started_ns + took_ns && !has_ended(self);)
+	for (started_ns = mono_ns(); mono_ns() < started_ns + took_ns;) {
+		if (has_ended(self))
+			return fail_with_log(self);
 		usleep(POLL_US * 10);
+	}
 	measure->faultless = end_chain(self);
 	return measure->faultless != NULL;
 }
@@ -487,6 +501,8 @@ int command_measure(const struct options *options)
 	int result = 0;
 
 	measure.seed = options->seed;
+	signal(SIGINT, on_interrupt);
+	signal(SIGTERM, on_interrupt);
 	if (!prepare(&self, &config) || !measure_runs(&self)) {
 		result = fail(self.error);
 	} else {

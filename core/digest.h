@@ -40,7 +40,7 @@ static inline uint64_t digest_fold(uint64_t a, uint64_t b)
 #define DIGEST_ODD 0x9e3779b97f4a7c15ull
 #define DIGEST_ODD2 0xd6e8feb86659fd93ull
 
-/* For keys and values, each packet's: whole words, at least one. */
+/* For keys and values, each packet's: whole words. */
 static inline uint64_t digest_of_words(const void *bytes, size_t bytes_count, uint64_t seed)
 {
 	const uint64_t *words = bytes;
@@ -49,7 +49,8 @@ static inline uint64_t digest_of_words(const void *bytes, size_t bytes_count, ui
 
 	for (; left > 16; left -= 16, words += 2)
 		digest = digest_fold(words[0] ^ DIGEST_ODD2, words[1] ^ digest);
-	digest = digest_fold(words[0] ^ DIGEST_ODD2, (left > 8 ? words[1] : 0) ^ digest);
+	if (left > 0)
+		digest = digest_fold(words[0] ^ DIGEST_ODD2, (left > 8 ? words[1] : 0) ^ digest);
 	return digest_fold(digest ^ DIGEST_ODD2, bytes_count ^ DIGEST_ODD);
 }
 

@@ -38,7 +38,12 @@
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64
-#define FIGURES_MAX 320 /* that a stage shows */
+/* Of one batch's outcome, over all stages up to it. */
+#define EDITS_MAX (BATCH_PACKETS_MAX * 4) /* beyond the header view, and resizes */
+#define EDITS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
+#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4) /* packets emitted and alarms */
+#define DETERMINANTS_BYTES_MAX (64 * 1024)	 /* of the stage alone */
+#define FIGURES_MAX 320				 /* that a stage shows */
 #define FIGURE_NAME_BYTES 56
 
 #define MESSAGE_BYTES_MAX 4096

@@ -49,9 +49,11 @@ struct outcome_header {
 	uint32_t bytes;	      /* of the whole outcome */
 	uint32_t delta_bytes; /* of all records together */
 	uint32_t extra_bytes;
-	uint16_t count;	  /* of records: the base batch's */
-	uint16_t aborted; /* transactions that aborted */
-	uint64_t reserved[2];
+	uint16_t count;	     /* of records: the base batch's */
+	uint16_t aborted;    /* transactions that aborted */
+	uint32_t edits;	     /* operations in deltas that the header view cannot hold */
+	uint32_t edit_bytes; /* of them; a later stage leaves them room */
+	uint64_t reserved;
 };
 
 enum extra_type {

@@ -314,6 +314,17 @@ void journal_release_slot(struct journal *journal, uint32_t slot)
 	(void)atomic_and_seq_cst(&journal->control->attached, ~(1ull << slot));
 }
 
+void journal_release_dead(struct journal *journal)
+{
+	struct journal_control *control = journal->control;
+
+	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++)
+		if ((atomic_read_seq_cst(&control->attached) & 1ull << i) != 0 &&
+			control->slots[i].gate == GATE_REPLICA &&
+			owner_is_dead(&control->slots[i].owner))
+			journal_release_slot(journal, i);
+}
+
 bool journal_reader_valid(const struct journal_reader *reader)
 {
 	const struct journal_control *control = reader->journal->control;

@@ -167,8 +167,11 @@ void journal_detach(struct journal_reader *reader);
 MUST_CHECK enum status journal_reattach(struct journal_reader *reader, uint64_t from);
 void journal_give_back(struct journal_reader *reader);
 
-/* The manager frees the slot of a dead reader, whatever its gate. */
+/* Frees the slot of a dead reader, whatever its gate. */
 void journal_release_slot(struct journal *journal, uint32_t slot);
+
+/* The manager frees the slots of dead replicas: the writer would only when they hold it back. */
+void journal_release_dead(struct journal *journal);
 
 /*
  * The next block's payload. Errors: EMPTY, SEALED (at the sealed end: nothing will follow), LAPPED,

@@ -54,6 +54,29 @@ static enum status peek(struct outcome_source *source, struct outcome_view *view
 	return status;
 }
 
+/* Lets go of folds, which are not for us, also where the outcome behind them is not wanted yet. */
+static void skip_folds(struct outcome_source *source)
+{
+	bool lazy = source->reader.lazy;
+	const void *payload;
+	uint32_t bytes;
+
+	source->reader.lazy = true;
+	while (!source->bad && journal_peek(&source->reader, &payload, &bytes) == STATUS_OK &&
+		block_is_fold(payload, bytes))
+		journal_advance(&source->reader);
+	source->reader.lazy = lazy;
+}
+
+/* What is wrong is the writer's fault, unless it has lapped us meanwhile. */
+static void blame(struct outcomes *outcomes, struct outcome_source *source)
+{
+	if (journal_reader_valid(&source->reader))
+		mark_bad(outcomes, source);
+	else
+		source_leave(outcomes, source);
+}
+
 /* False if there is no next outcome, now or ever. */
 static bool has_next(struct outcomes *outcomes, struct outcome_source *source,
 	struct outcome_view *view)
@@ -73,7 +96,7 @@ static bool has_next(struct outcomes *outcomes, struct outcome_source *source,
 		source_leave(outcomes, source);
 		break;
 	default:
-		mark_bad(outcomes, source);
+		blame(outcomes, source);
 		break;
 	}
 	return false;
@@ -98,6 +121,8 @@ static void source_catch_up(struct outcomes *outcomes, struct outcome_source *so
 			outcomes->seen(outcomes->context, view.header);
 		outcome_source_advance(outcomes, source);
 	}
+	if (source->state == OUTCOME_SOURCE_READ)
+		skip_folds(source);
 }
 
 void outcomes_catch_up(struct outcomes *outcomes, uint64_t batch_no)
@@ -133,7 +158,7 @@ struct outcome_source *outcomes_find(struct outcomes *outcomes, const struct bat
 			continue;
 		if (is_sound(source, view) && outcome_fits(view, batch, ports_count))
 			return source;
-		mark_bad(outcomes, source);
+		blame(outcomes, source);
 	}
 	return NULL;
 }
@@ -226,6 +251,7 @@ static enum status find_batch(struct journal *journal, const struct outcomes_rea
 	uint64_t *position)
 {
 	struct journal_reader reader;
+	bool first = true, gone = false; /* no outcome is passed over yet */
 	uint64_t batch_no;
 	const void *payload;
 	uint32_t bytes;
@@ -237,14 +263,19 @@ static enum status find_batch(struct journal *journal, const struct outcomes_rea
 	reader.lazy = true;
 	while ((status = journal_peek(&reader, &payload, &bytes)) == STATUS_OK) {
 		batch_no = ((const struct outcome_header *)payload)->batch_no;
-		if (!block_is_fold(payload, bytes) && batch_no >= reading->from_batch)
+		if (!block_is_fold(payload, bytes) && batch_no >= reading->from_batch) {
+			/* It was here, and is overwritten: what comes now is too late. */
+			gone = batch_no > reading->from_batch && first &&
+			       journal->control->first_batch <= reading->from_batch;
 			break;
+		}
+		first &= block_is_fold(payload, bytes);
 		journal_advance(&reader);
 	}
 	*position = reader.position;
 	if (status == STATUS_EMPTY || status == STATUS_SEALED)
 		status = STATUS_OK;
-	if (status == STATUS_OK && !journal_reader_valid(&reader))
+	if (status == STATUS_OK && (gone || !journal_reader_valid(&reader)))
 		status = STATUS_LAPPED;
 	journal_detach(&reader);
 	journal_give_back(&reader);

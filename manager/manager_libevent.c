@@ -389,19 +389,16 @@ static void on_inject(struct manager *self, const struct message *message, struc
 	snprintf(answer->text, sizeof(answer->text), "%s", error);
 }
 
-/* Dead replicas' slots of the base journal; the base values' slot keeps what a new one needs. */
+/* Dead replicas' places in all journals; the base values' own keeps what a new one needs. */
 static void release_dead_slots(struct manager *self)
 {
 	if (self->base.control == NULL &&
 		journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME) != STATUS_OK)
 		return;
-	for (uint32_t i = 0; i < JOURNAL_READERS_MAX; i++) {
-		const struct journal_slot *slot = &self->base.control->slots[i];
-
-		if ((atomic_read_seq_cst(&self->base.control->attached) & 1ull << i) != 0 &&
-			slot->gate == GATE_REPLICA && owner_is_dead(&slot->owner))
-			journal_release_slot(&self->base, i);
-	}
+	journal_release_dead(&self->base);
+	for (uint32_t i = 0; i < WATCHED_MAX; i++)
+		if (self->watcher.watched[i].state == WATCHED_LIVE)
+			journal_release_dead(&self->watcher.watched[i].journal);
 }
 
 static void on_supervisor(struct manager *self, const struct message *message)
@@ -438,6 +435,22 @@ static bool find_consumer(const struct manager *self, const struct peer *peer, u
 		       hello->incarnation;
 }
 
+/*
+ * A journal that cannot be read: its replica starts anew, unless it is gone. Where it was a replica
+ * that cannot, that one does: the other consumers can.
+ */
+static void on_unreadable(struct manager *self, const struct message *reader,
+	const struct message *message)
+{
+	const struct message *lost = reader->role == ROLE_REPLICA ? reader : message;
+
+	fprintf(stderr, "understudy: %.200s\n", message->text);
+	if (self->failover.stages[message->stage].replicas[message->number].incarnation ==
+		message->incarnation)
+		replica_lost(self, lost->stage, lost->number, lost->incarnation, FAILOVER_DEATH,
+			mono_ns());
+}
+
 static void on_message(struct manager *self, struct peer *peer, struct message *message)
 {
 	struct failover_event event = {EVENT_ATTACHED, message->stage, message->number,
@@ -454,10 +467,7 @@ static void on_message(struct manager *self, struct peer *peer, struct message *
 			step(self, &event);
 		break;
 	case MESSAGE_ERROR:
-		/* A journal that cannot be read: its replica starts anew, unless it is gone. */
-		fprintf(stderr, "understudy: %.200s\n", message->text);
-		replica_lost(self, message->stage, message->number, message->incarnation,
-			FAILOVER_DEATH, mono_ns());
+		on_unreadable(self, &peer->hello, message);
 		break;
 	case MESSAGE_AUDIT:
 		audit(self, message->name, "logger", 0, message->text);

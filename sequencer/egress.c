@@ -264,6 +264,13 @@ static bool open_batch(struct egress *egress)
 	return egress->batch_is_open;
 }
 
+/* Every stage, each time: a replica that is always second, or folds, would fill its journal. */
+static void catch_up(struct egress *egress)
+{
+	for (uint32_t s = 0; s < egress->stages_count; s++)
+		outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
+}
+
 uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 {
 	struct outcomes *last = &egress->stages[egress->stages_count - 1].outcomes;
@@ -272,27 +279,28 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	struct outcome_source *source;
 
 	if (egress->ended || egress->counts->digest_mismatches > 0 || !open_batch(egress)) {
-		for (uint32_t s = 0; s < egress->stages_count; s++)
-			outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
+		catch_up(egress);
 		egress->last_mark_ns = now_ns;
 		egress_flush(egress);
 		return 0;
 	}
 	batch = egress->batch.header;
-	if (!may_release(egress, batch->batch_no))
+	if (!may_release(egress, batch->batch_no)) {
+		catch_up(egress);
 		return 0;
+	}
 	source = outcomes_find(last, &egress->batch, egress->ports_count, &outcome);
-	if (source == NULL)
+	if (source == NULL) {
+		catch_up(egress);
 		return 0;
+	}
 	release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);
 	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
 	account_release(egress, batch, source, now_ns);
 	outcome_source_advance(last, source);
 	egress->next_batch++;
-	/* Each time: a replica that is always second would fill its journal. */
-	for (uint32_t s = 0; s < egress->stages_count; s++)
-		outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
+	catch_up(egress);
 	egress->batch_is_open = false;
 	journal_advance(&egress->base);
 	atomic_write_release(&egress->counts->batches, egress->next_batch);

@@ -295,33 +295,55 @@ uint32_t txn_lowest_absent(struct txn *txn, uint32_t table_number, uint32_t firs
 	return UINT32_MAX;
 }
 
-void txn_expire_at(struct txn *txn, uint32_t table_number, const void *key, uint64_t deadline_ns)
+/* The entry under key, most often the one that was found last; ENTRY_NONE if there is none. */
+static uint32_t entry_again(const struct txn *txn, const struct table *table, const void *key)
 {
-	struct table *table = table_of(txn, table_number);
+	if (txn->aborted)
+		return ENTRY_NONE;
+	if (txn->found_table == table && table_entry(table, txn->found_entry)->live &&
+		table_keys_equal(table, table_entry(table, txn->found_entry)->key, key))
+		return txn->found_entry;
+	return table_find(table, key);
+}
+
+static void expire_at(struct txn *txn, struct table *table, uint32_t number, uint64_t deadline_ns)
+{
 	uint64_t quanta = (deadline_ns + TIMER_QUANTUM_NS - 1) / TIMER_QUANTUM_NS;
 	uint64_t now = txn->now_ns / TIMER_QUANTUM_NS;
-	uint32_t number;
-	struct entry *entry;
 
-	if (txn->aborted)
-		return;
-	number = txn->found_entry;
-	if (txn->found_table != table || !table_entry(table, number)->live ||
-		!table_keys_equal(table, table_entry(table, number)->key, key))
-		number = table_find(table, key);
-	if (number == ENTRY_NONE)
-		return;
-	entry = table_entry(table, number);
 	if (deadline_ns != 0 && quanta <= now)
 		quanta = now + 1;
 	if (quanta > now + TIMER_QUANTA_MAX - 1)
 		quanta = now + TIMER_QUANTA_MAX - 1;
 	if (deadline_ns == 0)
 		quanta = 0;
-	if (quanta * TIMER_QUANTUM_NS == entry->deadline_ns ||
+	if (quanta * TIMER_QUANTUM_NS == table_entry(table, number)->deadline_ns ||
 		!note_undo(txn, table, number, UNDO_CHANGE))
 		return;
 	timer_link(txn->engine, table->number, number, quanta * TIMER_QUANTUM_NS);
+}
+
+void txn_expire_at(struct txn *txn, uint32_t table_number, const void *key, uint64_t deadline_ns)
+{
+	struct table *table = table_of(txn, table_number);
+	uint32_t number = entry_again(txn, table, key);
+
+	if (number != ENTRY_NONE)
+		expire_at(txn, table, number, deadline_ns);
+}
+
+void txn_keep(struct txn *txn, uint32_t table_number, const void *key, uint64_t idle_ns)
+{
+	struct table *table = table_of(txn, table_number);
+	uint32_t number = entry_again(txn, table, key);
+	uint64_t soonest_ns = txn->now_ns + idle_ns, latest_ns = soonest_ns + idle_ns / 16,
+		 deadline_ns;
+
+	if (number == ENTRY_NONE)
+		return;
+	deadline_ns = table_entry(table, number)->deadline_ns;
+	if (deadline_ns < soonest_ns || deadline_ns > latest_ns + TIMER_QUANTUM_NS)
+		expire_at(txn, table, number, latest_ns);
 }
 
 void txn_abort(struct txn *txn)

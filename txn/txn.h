@@ -59,6 +59,12 @@ uint32_t txn_lowest_absent(struct txn *txn, uint32_t table, uint32_t first, uint
  */
 void txn_expire_at(struct txn *txn, uint32_t table, const void *key, uint64_t deadline_ns);
 
+/*
+ * The entry under key expires once it is idle: idle_ns from now, or up to a sixteenth of that
+ * later, so that an entry in use is a change, and a base value to write, only now and then.
+ */
+void txn_keep(struct txn *txn, uint32_t table, const void *key, uint64_t idle_ns);
+
 /* Takes back everything the transaction did. */
 void txn_abort(struct txn *txn);
 bool txn_aborted(const struct txn *txn);

@@ -445,8 +445,8 @@ static void follow(const struct balancer *self, const struct vnf_packet *packet,
 		if (changed != NULL)
 			changed->state = state;
 	}
-	txn_expire_at(txn, TABLE_CONNECTIONS, key,
-		txn_now_ns(txn) + ((state & CLOSED) != 0 ? CLOSED_TIMEOUT_NS : timeout_ns));
+	txn_keep(txn, TABLE_CONNECTIONS, key,
+		(state & CLOSED) != 0 ? CLOSED_TIMEOUT_NS : timeout_ns);
 }
 
 static struct fragment_key fragment_key(const struct work *work, uint32_t source,

@@ -512,7 +512,7 @@ static void follow_in(const struct nat *nat, const struct vnf_packet *packet,
 		out->tcp |= TCP_FIN_IN;
 	if (flags & TCP_RST)
 		out->tcp |= TCP_RESET;
-	txn_expire_at(txn, TABLE_OUT, &inside, txn_now_ns(txn) + timeout_of(nat, out));
+	txn_keep(txn, TABLE_OUT, &inside, timeout_of(nat, out));
 }
 
 /* From the inside: the mapping's outside endpoint becomes the source. */
@@ -533,7 +533,7 @@ static void access_source(const struct nat *nat, struct vnf_packet *packet, stru
 		return; /* RFC 5508 REQ-4: an error refreshes nothing */
 	if (work->inside.proto == PROTO_TCP)
 		follow_out(packet, work, &mapping, txn);
-	txn_expire_at(txn, TABLE_OUT, &work->inside, txn_now_ns(txn) + timeout_of(nat, mapping));
+	txn_keep(txn, TABLE_OUT, &work->inside, timeout_of(nat, mapping));
 }
 
 /* To the pool: the mapping's inside endpoint becomes the destination. */

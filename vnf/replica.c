@@ -39,8 +39,8 @@ enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed,
 	replica->ports_count = ports_count;
 	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
 	replica->headers = calloc(BATCH_PACKETS_MAX + 1, sizeof(*replica->headers));
-	replica->extras.bytes = malloc(EXTRAS_BYTES_MAX);
-	replica->edit_bytes.bytes = malloc(EXTRAS_BYTES_MAX);
+	replica->extras.bytes = malloc(EXTRAS_ROOM_BYTES);
+	replica->edit_bytes.bytes = malloc(EDITS_BYTES_MAX);
 	if (replica->packets == NULL || replica->headers == NULL || replica->extras.bytes == NULL ||
 		replica->edit_bytes.bytes == NULL)
 		return STATUS_NO_MEMORY;
@@ -92,7 +92,7 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		return STATUS_INVALID;
 	memset(tables, 0, sizeof(tables));
 	setup->tables = tables;
-	setup->tables_max = TABLES_MAX;
+	setup->tables_max = TABLES_MAX - 1; /* and one for its counters */
 	setup->tables_count = 0;
 	setup->seed = replica->seed;
 	*vnf = (struct vnf_host){
@@ -106,8 +106,7 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		return STATUS_INVALID;
 	replica->vnfs_count++;
 	vnf->table_count = setup->tables_count;
-	if (setup->tables_count < TABLES_MAX)
-		tables[setup->tables_count++] = counters_table;
+	tables[setup->tables_count++] = counters_table;
 	for (uint32_t i = 0; i < setup->tables_count; i++) {
 		enum status status = engine_add_table(&replica->engine, &tables[i], vnf->self);
 
@@ -167,6 +166,10 @@ void replica_begin(struct replica *replica, const struct batch_view *batch,
 	replica->extras.used = 0;
 	replica->edit_bytes.used = 0;
 	replica->edits_count = 0;
+	replica->edits_left = EDITS_MAX - (before == NULL ? 0 : before->header->edits);
+	replica->edit_bytes_left =
+		EDITS_BYTES_MAX - (before == NULL ? 0 : before->header->edit_bytes);
+	replica->determinant_bytes = 0;
 	replica->before = before;
 	replica->engine.batch_digest = 0;
 	replica->engine.batch_aborted = 0;
@@ -192,12 +195,14 @@ static bool add_edit(struct replica *replica, uint32_t record, enum delta_operat
 	uint16_t *last = &replica->edits_last[record];
 	size_t put;
 
-	if (replica->edits_count == EDITS_MAX)
+	if (replica->edits_count == EDITS_MAX || replica->record_edit_bytes[record] + bytes_count >
+							 DELTA_BYTES_MAX - 2 * HEADER_VIEW_BYTES)
 		return false;
-	put = delta_put(room->bytes + room->used, EXTRAS_BYTES_MAX - room->used, operation, offset,
+	put = delta_put(room->bytes + room->used, EDITS_BYTES_MAX - room->used, operation, offset,
 		bytes, bytes_count);
 	if (put == 0)
 		return false;
+	replica->record_edit_bytes[record] += (uint32_t)put;
 	replica->edits[replica->edits_count++] = (struct replica_edit){
 		.bytes = (uint16_t)put,
 		.at = room->used,
@@ -289,6 +294,7 @@ static void load_packet(struct replica *replica, const struct batch_view *batch,
 	packet->record = (uint16_t)i;
 	packet->host = NULL;
 	replica->edits_first[i] = replica->edits_last[i] = 0;
+	replica->record_edit_bytes[i] = 0;
 	copy_frame(packet->current, packet->arrival, packet->header_bytes);
 	if (replica->before != NULL && record->kind == RECORD_PACKET)
 		load_before(replica, packet);
@@ -338,8 +344,6 @@ static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *ou
 	for (uint32_t e = replica->edits_first[i]; e != 0; e = replica->edits[e - 1].next) {
 		const struct replica_edit *edit = &replica->edits[e - 1];
 
-		if (bytes + edit->bytes > DELTA_BYTES_MAX)
-			break;
 		memcpy(out + bytes, replica->edit_bytes.bytes + edit->at, edit->bytes);
 		bytes += edit->bytes;
 	}
@@ -445,6 +449,8 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 		.extra_bytes = replica->extras.used,
 		.count = (uint16_t)count,
 		.aborted = (uint16_t)replica->engine.batch_aborted,
+		.edits = replica->edits_count,
+		.edit_bytes = replica->edit_bytes.used,
 	};
 	return header->bytes;
 }
@@ -467,7 +473,11 @@ void replica_keep_counters(struct replica *replica, uint64_t next_id)
 			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
 			uint64_t *count;
 
-			if (vnf->counters[i] == (kept == NULL ? 0 : *kept))
+			/*
+			 * All of them each time: an entry's version is in the state's digest, and
+			 * who folded before, when, is no part of the state.
+			 */
+			if (vnf->counters[i] == 0)
 				continue;
 			count = kept == NULL ? txn_insert(&replica->txn, vnf->table_count, &i)
 					     : txn_modify(&replica->txn, vnf->table_count, &i);
@@ -579,9 +589,16 @@ static uint8_t *add_extra(struct vnf_packet *packet, enum extra_type type, uint3
 	uint32_t padded = ALIGN_UP(bytes, 8u);
 	struct outcome_extra extra = {.type = type, .record = packet->record, .bytes = bytes};
 	uint8_t *at = extras->bytes + extras->used;
+	uint32_t *determinants = &packet->host->replica->determinant_bytes;
 
-	if (extras->used + sizeof(extra) + padded > EXTRAS_BYTES_MAX)
+	/* What VNFs emit never takes the room of what they are told. */
+	if (type == EXTRA_DETERMINANT) {
+		if (*determinants + sizeof(extra) + padded > DETERMINANTS_BYTES_MAX)
+			return NULL;
+		*determinants += (uint32_t)sizeof(extra) + padded;
+	} else if (extras->used - *determinants + sizeof(extra) + padded > EXTRAS_BYTES_MAX) {
 		return NULL;
+	}
 	memcpy(at, &extra, sizeof(extra));
 	memset(at + sizeof(extra), 0, padded);
 	extras->used += (uint32_t)sizeof(extra) + padded;
@@ -614,15 +631,30 @@ bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint3
 	return true;
 }
 
+/* Whether this stage may make one more edit of so many bytes; takes it off what is left. */
+static bool may_edit(struct replica *replica, uint32_t bytes)
+{
+	if (replica->edits_left == 0 || replica->edit_bytes_left < bytes)
+		return false;
+	replica->edits_left--;
+	replica->edit_bytes_left -= bytes;
+	return true;
+}
+
 bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count)
 {
+	struct replica *replica = packet->host->replica;
+
 	return (uint32_t)offset + bytes_count <= packet->length &&
-	       edit(packet->host->replica, packet, offset, bytes, bytes_count);
+	       may_edit(replica, DELTA_OPERATION_BYTES + bytes_count) &&
+	       edit(replica, packet, offset, bytes, bytes_count);
 }
 
 bool vnf_resize(struct vnf_packet *packet, uint16_t length)
 {
-	return length >= FRAME_BYTES_MIN && resize(packet->host->replica, packet, length);
+	return length >= FRAME_BYTES_MIN &&
+	       may_edit(packet->host->replica, DELTA_OPERATION_BYTES) &&
+	       resize(packet->host->replica, packet, length);
 }
 
 /* Part of a range of bytes, where it overlaps [from, to): copied from bytes there, or zeroed. */

@@ -27,8 +27,7 @@ struct replica_edit {
 	uint32_t at;
 };
 
-#define EDITS_MAX (BATCH_PACKETS_MAX * 4)
-#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
+#define EXTRAS_ROOM_BYTES (EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX)
 
 enum determinant_mode { DETERMINANT_RECORD, DETERMINANT_REPLAY };
 
@@ -59,9 +58,13 @@ struct replica {
 	struct replica_extras edit_bytes;
 	struct replica_edit edits[EDITS_MAX];
 	uint32_t edits_count;
+	/* What this stage's VNFs may still add: the rest is for what came before them. */
+	uint32_t edits_left, edit_bytes_left;
+	uint32_t record_edit_bytes[BATCH_PACKETS_MAX];
+	uint32_t determinant_bytes;		 /* of extras */
 	uint16_t edits_first[BATCH_PACKETS_MAX]; /* of each record: index + 1; 0: none */
 	uint16_t edits_last[BATCH_PACKETS_MAX];
-	uint32_t extras_next[EXTRAS_BYTES_MAX / 8]; /* scratch: sorts extras by record */
+	uint32_t extras_next[EXTRAS_ROOM_BYTES / 8]; /* scratch: sorts extras by record */
 	const struct outcome_view *before; /* what the stage before made of the batch, or NULL */
 	const uint8_t *before_delta;	   /* of the next record to load */
 	enum determinant_mode determinants;

@@ -213,15 +213,14 @@ static enum status follow_leader(struct vnf_role *self)
  * Where the base values end: what is before that in the ring is not held, so that the writer, who
  * has gone round it, need not wait for what this replica does until it runs.
  */
-static enum status attach_input(struct vnf_role *self)
+static enum status attach_input(struct vnf_role *self, uint64_t *base_line)
 {
 	enum status status = STATUS_LAPPED;
 
 	for (int tries = 0; tries < ATTACH_TRIES && status == STATUS_LAPPED; tries++) {
-		uint64_t line = atomic_read_acquire(&self->stage->base_line);
-
+		*base_line = atomic_read_acquire(&self->stage->base_line);
 		status = journal_attach(&self->input, &self->base, GATE_REPLICA,
-			self->role.options.stage, "replica", line);
+			self->role.options.stage, "replica", *base_line);
 	}
 	return status;
 }
@@ -233,14 +232,15 @@ static enum status attach_input(struct vnf_role *self)
 static enum status restore(struct vnf_role *self)
 {
 	struct base_head head = {0};
-	uint64_t base_batch;
+	uint64_t base_batch, base_line;
 	enum status status;
 
-	status = attach_input(self);
+	status = attach_input(self, &base_line);
 	base_batch = atomic_read_acquire(&self->stage->base_batch);
 	if (status == STATUS_OK && !is_first(self))
 		read_all_before(self, base_batch);
-	if (status != STATUS_OK || !self->role.config->protect || base_batch == 0)
+	/* The line is told before the batch: either says that there are base values. */
+	if (status != STATUS_OK || !self->role.config->protect || (base_batch | base_line) == 0)
 		return status;
 	if (self->passive)
 		(void)follow_leader(self); /* or as soon as there is one */
@@ -549,8 +549,10 @@ static enum status work(struct vnf_role *self)
 		return status;
 	self->batch_is_open = false;
 	journal_advance(&self->input);
-	if (source != NULL)
+	if (source != NULL) {
 		outcome_source_advance(&self->before, source);
+		outcomes_catch_up(&self->before, self->next_batch); /* the others too */
+	}
 	atomic_write_release(&self->self->next_batch, self->next_batch);
 	return fold_if_due(self);
 }
@@ -581,8 +583,10 @@ static int serve(struct vnf_role *self)
 		if (atomic_read_relaxed(&self->role.page->stop))
 			return 0;
 		/* A replica before us that is behind is not to wait for our next batch. */
-		if (!is_first(self))
+		if (!is_first(self)) {
+			outcomes_poll(&self->before, &self->idle);
 			outcomes_catch_up(&self->before, self->next_batch);
+		}
 		if (status == STATUS_EMPTY)
 			status = fold_if_due(self) == STATUS_SEALED ? STATUS_SEALED : STATUS_EMPTY;
 		if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
@@ -641,6 +645,16 @@ static enum status start(struct vnf_role *self, char *error)
 	return control_start(&self->control, options->run_dir, &hello, on_message, self);
 }
 
+/* Of all that it holds back, before it waits. */
+static void let_go(struct vnf_role *self)
+{
+	if (self->input.journal != NULL)
+		journal_detach(&self->input);
+	for (uint32_t i = 0; i < OUTCOME_SOURCES_MAX; i++)
+		if (self->before.sources[i].state != OUTCOME_SOURCE_FREE)
+			journal_detach(&self->before.sources[i].reader);
+}
+
 int vnf_role_main(const struct role_options *options)
 {
 	static struct vnf_role self;
@@ -665,6 +679,7 @@ int vnf_role_main(const struct role_options *options)
 			page_fail(self.role.page, "%.200s", error);
 		} else {
 			fprintf(stderr, "understudy: %s; another try in a second\n", error);
+			let_go(&self);
 			sleep(1);
 		}
 		return 1;

@@ -307,8 +307,9 @@ static double testpmd_mpps(void)
 	}
 	snprintf(line, sizeof(line),
 		"timeout -s INT %d dpdk-testpmd --no-huge -m 256 --no-pci --no-telemetry "
-		"--no-shconf --log-level=3 --vdev=net_null0,size=64,copy=1 --vdev=net_null1,size=64,copy=1 -- "
-		"--forward-mode=io --tx-first --stats-period 1 --total-num-mbufs=16384 2>&1",
+		"--no-shconf --log-level=3 --vdev=net_null0,size=64,copy=1 "
+		"--vdev=net_null1,size=64,copy=1 -- --forward-mode=io --tx-first "
+		"--stats-period 1 --total-num-mbufs=16384 2>&1",
 		TESTPMD_SECONDS);
 	output = popen(line, "r");
 	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {

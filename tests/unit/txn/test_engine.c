@@ -227,6 +227,37 @@ static void test_expiry_is_canonical(void **state)
 	}
 }
 
+/* An entry in use is kept, at the cost of few changes; an idle one goes, never too early. */
+static void test_keep(void **state)
+{
+	struct engine engine;
+	uint64_t key = 5, id = 1, now_s = 1000, deadline_ns = 0;
+	uint32_t changes = 0;
+	struct txn txn;
+
+	(void)state;
+	open_engine(&engine, 1, note_expiry);
+	for (; now_s < 2000; now_s += 7) {
+		engine_advance(&engine, SECOND_NS * now_s, id);
+		txn_begin(&txn, &engine, id++, SECOND_NS * now_s, HOME_NONE);
+		if (txn_read(&txn, 0, &key) == NULL) {
+			assert_int_equal(now_s, 1000);
+			assert_non_null(txn_insert(&txn, 0, &key));
+		}
+		txn_keep(&txn, 0, &key, SECOND_NS * 320);
+		(void)txn_end(&txn);
+		changes += table_entry(&engine.tables[0], 0)->deadline_ns != deadline_ns;
+		deadline_ns = table_entry(&engine.tables[0], 0)->deadline_ns;
+	}
+	now_s -= 7; /* the last use */
+	assert_in_range(changes, 2, 1000 / 20 + 1);
+	engine_advance(&engine, SECOND_NS * (now_s + 319), id++);
+	assert_int_equal(engine.tables[0].count, 1);
+	engine_advance(&engine, SECOND_NS * (now_s + 320 + 20 + 2), id++);
+	assert_int_equal(engine.tables[0].count, 0);
+	engine_close(&engine);
+}
+
 static void test_off_home_aborts(void **state)
 {
 	struct engine engine;
@@ -261,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_layout_never_shows),
 		cmocka_unit_test(test_expiry_is_canonical),
 		cmocka_unit_test(test_off_home_aborts),
+		cmocka_unit_test(test_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

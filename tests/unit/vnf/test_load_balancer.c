@@ -174,7 +174,10 @@ static void test_fragments_and_errors(void **state)
 	close_vnf(replica);
 }
 
-/* What is counted goes with the state: a replica restored from it counts on. */
+/*
+ * What is counted goes with the state: a replica restored from it counts on. A fold holds all that
+ * is counted, whatever its replica has kept before: who folds when is no part of the state.
+ */
 static void test_counters_are_kept(void **state)
 {
 	struct replica *replica = open_balancer("203.0.113.7");
@@ -186,6 +189,9 @@ static void test_counters_are_kept(void **state)
 	replica->engine.batch_digest = digest = 77;
 	replica_keep_counters(replica, id);
 	assert_true(replica->engine.batch_digest == digest);
+	digest = replica->engine.state_digest;
+	replica_keep_counters(replica, id + 10);
+	assert_true(replica->engine.state_digest != digest); /* as of then, all of them */
 	memset(replica->vnfs[0].counters, 0, sizeof(replica->vnfs[0].counters));
 	replica_load_counters(replica);
 	assert_int_equal(shown(replica, "load_balancer/to_servers"), 5);

@@ -240,19 +240,19 @@ static void test_tcp_timeouts(void **state)
 	(void)state;
 	segment(replica, true, TCP_SYN, 0, &id);
 	assert_true(replica->engine.tables[0].count == 1);
-	(void)run_one(replica, make(SERVER, INSIDE, 1, 1, PROTOCOL_UDP, 0, 242), &id);
+	(void)run_one(replica, make(SERVER, INSIDE, 1, 1, PROTOCOL_UDP, 0, 257), &id);
 	assert_true(replica->engine.tables[0].count == 0); /* nobody answered */
 	segment(replica, true, TCP_SYN, 300, &id);
 	segment(replica, false, TCP_SYN | TCP_ACK, 301, &id);
 	assert_true(is_bound(replica, 1024, 7700, &id)); /* inbound packets refresh nothing */
-	assert_false(is_bound(replica, 1024, 7743, &id));
+	assert_false(is_bound(replica, 1024, 8208, &id));
 	segment(replica, true, TCP_SYN, 10000, &id);
 	segment(replica, false, TCP_SYN | TCP_ACK, 10000, &id);
 	segment(replica, true, TCP_FIN | TCP_ACK, 10001, &id);
 	assert_true(is_bound(replica, 1024, 10500, &id)); /* closed on one side only */
 	segment(replica, false, TCP_FIN | TCP_ACK, 10501, &id);
 	assert_true(is_bound(replica, 1024, 10740, &id));
-	assert_false(is_bound(replica, 1024, 10743, &id));
+	assert_false(is_bound(replica, 1024, 10759, &id));
 	/* A second connection of the same inside port keeps the mapping when the first is reset. */
 	segment(replica, true, TCP_SYN, 20000, &id);
 	(void)run_one(replica, make(INSIDE, SERVER + 1, 4000, 80, PROTOCOL_TCP, 0, 20000), &id);
