@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "core/random.h"
 #include "loggers/idle.h"
 #include "measure.h"
 
@@ -35,8 +36,8 @@ struct session {
 	char error[CONFIG_ERROR_BYTES];
 };
 
-static const char *const figure_names[MEASURE_FIGURES] = {"detection", "promotion", "first release",
-	"outage", "redundancy restored"};
+const char *const measure_figure_names[MEASURE_FIGURES] = {"detection", "promotion",
+	"first release", "outage", "redundancy restored"};
 static const char *const figure_keys[MEASURE_FIGURES] = {"detect_us", "promote_us",
 	"first_release_us", "outage_us", "restored_us"};
 
@@ -200,12 +201,13 @@ static json_t *end_chain(struct session *self)
 }
 
 /* Keeps what was released around a kill; the ring holds it for long enough. */
-static void keep_timeline(const struct page *page, struct measure_kill *kill)
+static void keep_timeline(const struct page *page, const struct page_failover *failover,
+	struct measure_kill *kill)
 {
 	uint64_t count = atomic_read_acquire(&page->egress.releases_count);
 	uint64_t first = count < RELEASES_MAX / 2 ? 0 : count - RELEASES_MAX / 2;
 
-	kill->failover = page->failovers[kill->failover.incarnation];
+	kill->failover = *failover;
 	kill->timeline.releases = calloc(TIMELINE_MAX, sizeof(struct page_release));
 	if (kill->timeline.releases == NULL)
 		return;
@@ -234,14 +236,6 @@ static void show_progress(const struct session *self, uint64_t started_ns)
 	fflush(stderr);
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
 /* One kill, to the restored redundancy. */
 static bool kill_once(struct session *self, uint64_t *random)
 {
@@ -254,10 +248,9 @@ static bool kill_once(struct session *self, uint64_t *random)
 	uint64_t until_ns = mono_ns() + RESTORE_NS;
 	bool kept = false;
 
-	usleep((useconds_t)((PAUSE_NS + next_random(random) % PAUSE_NS) / 1000));
-	stage = (uint32_t)(next_random(random) >> 32) % measure->config->stages_count;
+	usleep((useconds_t)((PAUSE_NS + random_next(random) % PAUSE_NS) / 1000));
+	stage = (uint32_t)(random_next(random) >> 32) % measure->config->stages_count;
 	kill->stage = stage;
-	kill->failover.incarnation = number; /* where it is found, until it is kept */
 	snprintf(text, sizeof(text), "kill %s/master", measure->config->stages[stage].name);
 	if (!inject_fault(self->run_dir, text, self->error))
 		return false;
@@ -266,7 +259,7 @@ static bool kill_once(struct session *self, uint64_t *random)
 			return fail_with_log(self);
 		if (!kept && atomic_read_acquire(&failover->t0_ns) != 0 &&
 			mono_ns() > failover->t0_ns + AFTER_NS) {
-			keep_timeline(page, kill);
+			keep_timeline(page, failover, kill);
 			kept = true;
 		}
 		if (kept && atomic_read_acquire(&failover->restored_ns) != 0 && is_ready(self)) {
@@ -337,7 +330,7 @@ static void print_rows(const struct measure *measure, uint32_t stage, const char
 {
 	printf("  %-22s %11s %11s %11s\n", name, "p50", "p99", "max");
 	for (int f = 0; f < MEASURE_FIGURES; f++)
-		printf("    %-20s %8.1f us %8.1f us %8.1f us\n", figure_names[f],
+		printf("    %-20s %8.1f us %8.1f us %8.1f us\n", measure_figure_names[f],
 			measure_quantile(measure, stage, (enum measure_figure)f, 0.5),
 			measure_quantile(measure, stage, (enum measure_figure)f, 0.99),
 			measure_quantile(measure, stage, (enum measure_figure)f, 1));

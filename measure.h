@@ -41,6 +41,8 @@ enum measure_figure {
 	MEASURE_FIGURES
 };
 
+extern const char *const measure_figure_names[MEASURE_FIGURES];
+
 /* Of the kills of one stage, or of all (stage UINT32_MAX): the fraction's quantile, 0 if none. */
 double measure_quantile(const struct measure *measure, uint32_t stage, enum measure_figure figure,
 	double fraction);

@@ -141,14 +141,11 @@ static void draw_timeline(FILE *out, const struct measure *measure)
 
 static void write_table(FILE *out, const struct measure *measure)
 {
-	static const char *const names[MEASURE_FIGURES] = {"detection", "promotion",
-		"first release", "outage", "redundancy restored"};
-
 	fprintf(out, "<table><tr><th>microseconds from the kill</th><th>p50</th><th>p99</th>"
 		     "<th>max</th></tr>\n");
 	for (int f = 0; f < MEASURE_FIGURES; f++)
 		fprintf(out, "<tr><td>%s</td><td>%.1f</td><td>%.1f</td><td>%.1f</td></tr>\n",
-			names[f],
+			measure_figure_names[f],
 			measure_quantile(measure, UINT32_MAX, (enum measure_figure)f, 0.5),
 			measure_quantile(measure, UINT32_MAX, (enum measure_figure)f, 0.99),
 			measure_quantile(measure, UINT32_MAX, (enum measure_figure)f, 1));

@@ -53,8 +53,9 @@ struct outcomes_reading {
 };
 
 /*
- * Control thread: attaches to the journal called name; again is no error. Errors: FULL, LAPPED
- * (all are wanted and some are gone), those of journal_shm_open and journal_attach.
+ * Control thread, or before the packet thread reads: attaches to the journal called name; again is
+ * no error. Errors: FULL, LAPPED (what is wanted was there and is gone), those of journal_shm_open
+ * and journal_attach.
  */
 MUST_CHECK enum status outcomes_attach(struct outcomes *outcomes, const struct shm_place *place,
 	const char *name, uint32_t replica, uint64_t incarnation,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/random.h"
 #include "loggers/idle.h"
 #include "sequencer/gen_judge.h"
 #include "sequencer/port.h"
@@ -26,14 +27,6 @@ struct gen {
 	uint32_t new_per_million;
 	uint8_t template[FRAME_BYTES_MAX];
 };
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 /* IMIX: 7 small to 4 middle to 1 large. */
 static uint32_t imix_size(uint64_t random)
@@ -99,7 +92,7 @@ static enum status gen_receive(struct port *port, struct batch_writer *batch,
 	if (gen->sent >= due)
 		return STATUS_EMPTY;
 	while (gen->sent < due && !batch_is_full(batch)) {
-		uint64_t random = next_random(&gen->random), flow;
+		uint64_t random = random_next(&gen->random), flow;
 		uint32_t size = gen->size != 0 ? gen->size : imix_size(random);
 		struct batch_record *record;
 		uint8_t *frame = batch_add(batch, RECORD_PACKET, size, &record);

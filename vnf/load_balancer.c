@@ -72,13 +72,6 @@ struct server {
 	uint64_t bytes_to, bytes_from; /* of frames, as long as they were on the wire */
 };
 
-struct fragment_key {
-	uint32_t source, destination;
-	uint16_t id;
-	uint8_t protocol;
-	uint8_t zero[5];
-};
-
 /* What the first fragment leaves for the later ones. */
 struct fragment_note {
 	uint32_t address; /* the new one */
@@ -89,7 +82,7 @@ struct fragment_note {
 
 _Static_assert(sizeof(struct connection_key) == 16 && sizeof(struct connection) == 8 &&
 		       sizeof(struct reply) == 8 && sizeof(struct server) == 32 &&
-		       sizeof(struct fragment_key) == 16 && sizeof(struct fragment_note) == 8,
+		       sizeof(struct fragment_note) == 8,
 	"keys and values");
 
 enum work_kind { WORK_NONE, WORK_TO_SERVER, WORK_FROM_SERVER, WORK_LATER_FRAGMENT, WORK_ERROR };
@@ -98,7 +91,7 @@ enum work_kind { WORK_NONE, WORK_TO_SERVER, WORK_FROM_SERVER, WORK_LATER_FRAGMEN
 struct work {
 	struct packet_headers headers, quoted;
 	struct connection_key key __attribute__((aligned(8))); /* its peer: virtual, or a server */
-	uint16_t ip_id;
+	struct packet_fragment fragment __attribute__((aligned(8)));
 	uint8_t kind, flags;
 	uint8_t to_server; /* of a later fragment or an error, which way it goes */
 	uint32_t address;  /* put in place of the destination's, or of the source's; 0: none */
@@ -108,10 +101,7 @@ _Static_assert(sizeof(struct work) <= VNF_SCRATCH_BYTES, "scratch");
 
 static bool is_inside(const struct balancer *self, uint32_t address)
 {
-	for (uint32_t i = 0; i < self->inside_count; i++)
-		if ((address & self->inside[i].mask) == self->inside[i].address)
-			return true;
-	return false;
+	return settings_within(self->inside, self->inside_count, address);
 }
 
 /* The server's number, or servers_count. */
@@ -227,7 +217,7 @@ static bool balancer_open(struct vnf_setup *setup, void **result)
 	};
 	setup->tables[TABLE_FRAGMENTS] = (struct table_spec){
 		.name = "lb_fragments",
-		.key_bytes = sizeof(struct fragment_key),
+		.key_bytes = sizeof(struct packet_fragment),
 		.value_bytes = sizeof(struct fragment_note),
 		.capacity = 4096,
 		.scope = TABLE_SHARED,
@@ -257,14 +247,13 @@ static bool is_balanced(const struct balancer *self, bool outbound, struct packe
 static void set_key(const struct balancer *self, struct vnf_packet *packet, struct work *work,
 	struct packet_endpoint client, struct packet_endpoint peer, uint8_t protocol)
 {
-	uint64_t hash = digest_mix((uint64_t)client.address << 16 | client.port);
-
 	work->key = (struct connection_key){.client = client.address,
 		.peer = peer.address,
 		.client_port = client.port,
 		.peer_port = peer.port,
 		.protocol = protocol};
-	packet->home = (uint16_t)((hash & 0xffffffff) * self->homes >> 32);
+	packet->home =
+		vnf_home(digest_mix((uint64_t)client.address << 16 | client.port), self->homes);
 	packet->wants_access = true;
 	packet->shared = work->headers.fragment;
 }
@@ -304,12 +293,10 @@ static void pre_ipv4(const struct balancer *self, struct vnf_packet *packet, str
 		return;
 	from = packet_endpoint(view, headers, PACKET_SOURCE);
 	to = packet_endpoint(view, headers, PACKET_DESTINATION);
-	work->ip_id = load_be16(view + headers->l3 + 4);
+	if (headers->fragment)
+		work->fragment = packet_fragment(view, headers);
 	if (headers->later_fragment) {
 		work->kind = WORK_LATER_FRAGMENT;
-		work->key = (struct connection_key){.client = from.address,
-			.peer = to.address,
-			.protocol = headers->protocol};
 		packet->wants_access = true;
 		return;
 	}
@@ -449,35 +436,23 @@ static void follow(const struct balancer *self, const struct vnf_packet *packet,
 		(state & CLOSED) != 0 ? CLOSED_TIMEOUT_NS : timeout_ns);
 }
 
-static struct fragment_key fragment_key(const struct work *work, uint32_t source,
-	uint32_t destination)
-{
-	return (struct fragment_key){.source = source,
-		.destination = destination,
-		.id = work->ip_id,
-		.protocol = work->key.protocol};
-}
-
 /* The first fragment leaves a note; without room for it the later ones pass unbalanced. */
 static void note_fragment(const struct work *work, uint32_t server, bool to_server, struct txn *txn)
 {
-	struct fragment_key key = fragment_key(work, to_server ? work->key.client : work->key.peer,
-		to_server ? work->key.peer : work->key.client);
-	struct fragment_note *note = txn_modify(txn, TABLE_FRAGMENTS, &key);
+	struct fragment_note *note = txn_modify(txn, TABLE_FRAGMENTS, &work->fragment);
 
 	if (note == NULL)
-		note = txn_insert(txn, TABLE_FRAGMENTS, &key);
+		note = txn_insert(txn, TABLE_FRAGMENTS, &work->fragment);
 	if (note == NULL)
 		return;
 	*note = (struct fragment_note){work->address, (uint16_t)server, to_server, 0};
-	txn_expire_at(txn, TABLE_FRAGMENTS, &key, txn_now_ns(txn) + FRAGMENT_TIMEOUT_NS);
+	txn_expire_at(txn, TABLE_FRAGMENTS, &work->fragment, txn_now_ns(txn) + FRAGMENT_TIMEOUT_NS);
 }
 
 static void access_later_fragment(const struct vnf_packet *packet, struct work *work,
 	struct txn *txn)
 {
-	struct fragment_key key = fragment_key(work, work->key.client, work->key.peer);
-	const struct fragment_note *note = txn_read(txn, TABLE_FRAGMENTS, &key);
+	const struct fragment_note *note = txn_read(txn, TABLE_FRAGMENTS, &work->fragment);
 	struct server *server;
 
 	if (note == NULL)

@@ -111,21 +111,13 @@ static inline struct endpoint endpoint_make(uint32_t address, uint16_t port, uin
 	return endpoint;
 }
 
-struct fragment_key {
-	uint32_t source, destination;
-	uint16_t id;
-	uint8_t protocol;
-	uint8_t zero;
-	uint32_t zero2;
-};
-
 /* What the first fragment leaves for the later ones: the new addresses; 0: as it was. */
 struct fragment_note {
 	uint32_t source, destination;
 };
 
 _Static_assert(sizeof(struct endpoint) == 8 && sizeof(struct mapping) == 16 &&
-		       sizeof(struct fragment_key) == 16 && sizeof(struct fragment_note) == 8,
+		       sizeof(struct fragment_note) == 8,
 	"keys and values");
 
 /* From pre to post, in the packet's scratch. */
@@ -135,7 +127,6 @@ struct nat_work {
 	struct endpoint inside __attribute__((aligned(8))), outside __attribute__((aligned(8)));
 	/* What replaces them; an address of 0: nothing does. */
 	struct packet_endpoint source, destination;
-	uint16_t ip_id;
 	bool from_inside, to_pool; /* which translations */
 	bool is_error;		   /* an ICMP error: quoted is the packet that it is about */
 };
@@ -144,10 +135,7 @@ _Static_assert(sizeof(struct nat_work) <= VNF_SCRATCH_BYTES, "scratch");
 
 static bool is_inside(const struct nat *nat, uint32_t address)
 {
-	for (uint32_t i = 0; i < nat->inside_count; i++)
-		if ((address & nat->inside[i].mask) == nat->inside[i].address)
-			return true;
-	return false;
+	return settings_within(nat->inside, nat->inside_count, address);
 }
 
 /* The pool address's index, or pool_count. */
@@ -268,7 +256,7 @@ static bool nat_open(struct vnf_setup *setup, void **self)
 	setup->tables[TABLE_IN].ordinals = PROTOS * nat->pool_count * PORTS;
 	setup->tables[TABLE_FRAGMENTS] = (struct table_spec){
 		.name = "nat_fragments",
-		.key_bytes = sizeof(struct fragment_key),
+		.key_bytes = sizeof(struct packet_fragment),
 		.value_bytes = sizeof(struct fragment_note),
 		.capacity = 4096,
 		.scope = TABLE_SHARED,
@@ -289,7 +277,7 @@ static uint16_t home_of_inside(const struct nat *nat, const struct endpoint *ins
 	uint64_t word;
 
 	memcpy(&word, inside, sizeof(word));
-	return (uint16_t)((digest_mix(word) & 0xffffffff) * nat->homes >> 32);
+	return vnf_home(digest_mix(word), nat->homes);
 }
 
 /* The home whose slice has this port; a port of no slice has no binding, whatever its home. */
@@ -374,7 +362,6 @@ static void pre_ipv4(const struct nat *nat, struct vnf_packet *packet, struct na
 
 	if (!direction(nat, packet, work, load_be32(ip + 12), load_be32(ip + 16)))
 		return;
-	work->ip_id = load_be16(ip + 4);
 	work->is_error = packet_is_error(packet->current, headers);
 	if (!work->is_error && proto_of(packet->current, headers) == PROTOS) {
 		pre_policy(packet, nat->pass_other, CAUSE_UNSUPPORTED);
@@ -551,18 +538,9 @@ static void access_destination(const struct nat *nat, struct vnf_packet *packet,
 		follow_in(nat, packet, work, found, txn);
 }
 
-static struct fragment_key fragment_key(const struct vnf_packet *packet,
-	const struct nat_work *work)
-{
-	const uint8_t *ip = packet->current + work->headers.l3;
-
-	return (struct fragment_key){load_be32(ip + 12), load_be32(ip + 16), work->ip_id,
-		work->headers.protocol, 0, 0};
-}
-
 static void access_later_fragment(struct vnf_packet *packet, struct nat_work *work, struct txn *txn)
 {
-	struct fragment_key key = fragment_key(packet, work);
+	struct packet_fragment key = packet_fragment(packet->current, &work->headers);
 	const struct fragment_note *note = txn_read(txn, TABLE_FRAGMENTS, &key);
 
 	if (note == NULL) {
@@ -577,7 +555,7 @@ static void access_later_fragment(struct vnf_packet *packet, struct nat_work *wo
 static void note_fragment(const struct vnf_packet *packet, const struct nat_work *work,
 	struct txn *txn)
 {
-	struct fragment_key key = fragment_key(packet, work);
+	struct packet_fragment key = packet_fragment(packet->current, &work->headers);
 	struct fragment_note *note = txn_modify(txn, TABLE_FRAGMENTS, &key);
 
 	if (note == NULL)

@@ -114,6 +114,14 @@ static uint32_t checksum_at(const uint8_t *frame, const struct packet_headers *h
 	}
 }
 
+struct packet_fragment packet_fragment(const uint8_t *frame, const struct packet_headers *headers)
+{
+	return (struct packet_fragment){.source = load_be32(frame + headers->l3 + 12),
+		.destination = load_be32(frame + headers->l3 + 16),
+		.id = load_be16(frame + headers->l3 + 4),
+		.protocol = headers->protocol};
+}
+
 struct packet_endpoint packet_endpoint(const uint8_t *frame, const struct packet_headers *headers,
 	enum packet_side side)
 {

@@ -52,6 +52,18 @@ struct packet_endpoint {
 	uint16_t port;
 };
 
+/* What the fragments of one packet have in common: a table's key. */
+struct packet_fragment {
+	uint32_t source, destination;
+	uint16_t id;
+	uint8_t protocol;
+	uint8_t zero[5];
+};
+
+_Static_assert(sizeof(struct packet_fragment) == 16, "a key");
+
+struct packet_fragment packet_fragment(const uint8_t *frame, const struct packet_headers *headers);
+
 enum packet_side { PACKET_SOURCE, PACKET_DESTINATION };
 
 /* The endpoint of one side; port 0 where headers->l4 is 0. */

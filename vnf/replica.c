@@ -470,7 +470,6 @@ void replica_keep_counters(struct replica *replica, uint64_t next_id)
 
 		begin_apart(replica, vnf, next_id - 1);
 		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
-			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
 			uint64_t *count;
 
 			/*
@@ -479,8 +478,9 @@ void replica_keep_counters(struct replica *replica, uint64_t next_id)
 			 */
 			if (vnf->counters[i] == 0)
 				continue;
-			count = kept == NULL ? txn_insert(&replica->txn, vnf->table_count, &i)
-					     : txn_modify(&replica->txn, vnf->table_count, &i);
+			count = txn_modify(&replica->txn, vnf->table_count, &i);
+			if (count == NULL)
+				count = txn_insert(&replica->txn, vnf->table_count, &i);
 			BUG_ON(count == NULL);
 			*count = vnf->counters[i];
 		}
@@ -509,8 +509,7 @@ struct vnf_show {
 	const char *vnf;
 };
 
-static void show_figure(struct vnf_show *show, const char *subject, const char *name,
-	uint64_t value)
+void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint64_t value)
 {
 	struct figure *figure = &show->figures->list[show->count];
 	char full[FIGURE_NAME_BYTES];
@@ -525,11 +524,6 @@ static void show_figure(struct vnf_show *show, const char *subject, const char *
 	show->count++;
 }
 
-void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint64_t value)
-{
-	show_figure(show, subject, name, value);
-}
-
 void replica_show(struct replica *replica, struct figures *figures)
 {
 	struct vnf_show show = {.figures = figures};
@@ -539,9 +533,9 @@ void replica_show(struct replica *replica, struct figures *figures)
 
 		show.vnf = vnf->name;
 		for (uint32_t i = 0; i < vnf->ops->counters_count; i++)
-			show_figure(&show, "", vnf->ops->counters[i], vnf->counters[i]);
+			vnf_show(&show, "", vnf->ops->counters[i], vnf->counters[i]);
 		for (uint32_t t = 0; t < vnf->table_count; t++)
-			show_figure(&show, replica->engine.tables[vnf->table_base + t].spec.name,
+			vnf_show(&show, replica->engine.tables[vnf->table_base + t].spec.name,
 				"entries", replica->engine.tables[vnf->table_base + t].count);
 		if (vnf->ops->show == NULL)
 			continue;
@@ -631,7 +625,7 @@ bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint3
 	return true;
 }
 
-/* Whether this stage may make one more edit of so many bytes; takes it off what is left. */
+/* Whether this stage may make one more edit beyond the view; takes it off what is left. */
 static bool may_edit(struct replica *replica, uint32_t bytes)
 {
 	if (replica->edits_left == 0 || replica->edit_bytes_left < bytes)
@@ -645,8 +639,11 @@ bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uin
 {
 	struct replica *replica = packet->host->replica;
 
-	return (uint32_t)offset + bytes_count <= packet->length &&
-	       may_edit(replica, DELTA_OPERATION_BYTES + bytes_count) &&
+	uint32_t end = (uint32_t)offset + bytes_count;
+
+	return end <= packet->length &&
+	       (end <= packet->header_bytes ||
+		       may_edit(replica, DELTA_OPERATION_BYTES + bytes_count)) &&
 	       edit(replica, packet, offset, bytes, bytes_count);
 }
 

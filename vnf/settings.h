@@ -10,6 +10,15 @@ struct settings_prefix {
 	uint32_t mask;
 };
 
+static inline bool settings_within(const struct settings_prefix *prefixes, uint32_t count,
+	uint32_t address)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if ((address & prefixes[i].mask) == prefixes[i].address)
+			return true;
+	return false;
+}
+
 /* False with setup->error if a key is not among known (NULL-terminated). */
 bool settings_known(struct vnf_setup *setup, const char *const *known);
 

@@ -55,10 +55,7 @@ struct work {
 
 static bool is_inside(const struct detector *self, uint32_t address)
 {
-	for (uint32_t i = 0; i < self->inside_count; i++)
-		if ((address & self->inside[i].mask) == self->inside[i].address)
-			return true;
-	return false;
+	return settings_within(self->inside, self->inside_count, address);
 }
 
 static bool read_kinds(struct vnf_setup *setup, struct detector *self)
@@ -199,7 +196,7 @@ static void detector_pre(const void *self, struct vnf_packet *packet)
 	if (work->sight == SIGHT_NONE)
 		return;
 	work->host = outbound ? source : destination;
-	packet->home = (uint16_t)((digest_mix(work->host) & 0xffffffff) * detector->homes >> 32);
+	packet->home = vnf_home(digest_mix(work->host), detector->homes);
 	packet->wants_access = true;
 }
 

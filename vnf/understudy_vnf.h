@@ -106,6 +106,12 @@ struct vnf_ops {
  */
 void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key);
 
+/* The home of a hash whose low 32 bits are mixed well, such as digest_mix's. */
+static inline uint16_t vnf_home(uint64_t hash, uint32_t homes)
+{
+	return (uint16_t)((hash & 0xffffffff) * homes >> 32);
+}
+
 /* Any step: the packet goes no further; cause is an index into drop_causes. */
 void vnf_drop(struct vnf_packet *packet, uint8_t cause);
 

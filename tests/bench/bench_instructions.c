@@ -14,6 +14,7 @@
 #include "core/config.h"
 #include "sequencer/egress.h"
 #include "sequencer/ingress.h"
+#include "tests/bench/bare.h"
 #include "vnf/stage.h"
 
 #define RING_BYTES (4u << 20)
@@ -122,41 +123,7 @@ __attribute__((noinline)) uint64_t measured(uint32_t count)
 
 __attribute__((noinline)) uint64_t measured_bare(void)
 {
-	static struct page_ingress counts;
-	uint8_t *memory = aligned_alloc(64, BATCH_BYTES_MAX);
-	struct port_frame frames[SEND_BURST];
-	struct batch_writer writer;
-	struct batch_view batch;
-	uint64_t packets = 0;
-
-	for (;;) {
-		uint32_t filled = 0;
-
-		batch_begin(&writer, memory, 0, packets, packets + 1);
-		if (ports[0].ops->receive(&ports[0], &writer, &counts) != STATUS_OK)
-			break;
-		must(batch_open(&batch, memory, batch_end(&writer)), "batch");
-		replica_begin(&replicas[0], &batch, NULL, NULL);
-		replica_execute(&replicas[0], &batch, 0, batch.header->count);
-		(void)ports[1].ops->reserve(&ports[1], frames, SEND_BURST);
-		for (uint32_t i = 0; i < batch.header->count; i++) {
-			if (!replica_forwards(&replicas[0], i))
-				continue;
-			memcpy(frames[filled].data, batch_frame(batch.records[i]),
-				batch.records[i]->length);
-			memcpy(frames[filled].data, replicas[0].packets[i].current,
-				replicas[0].packets[i].header_bytes);
-			frames[filled].length = batch.records[i]->length;
-			if (++filled == SEND_BURST) {
-				(void)ports[1].ops->send(&ports[1], frames, filled);
-				filled = 0;
-			}
-		}
-		(void)ports[1].ops->send(&ports[1], frames, filled);
-		packets += batch.header->count;
-	}
-	free(memory);
-	return packets;
+	return bare_run(&replicas[0], &ports[0], &ports[1]);
 }
 
 int main(int argc, char **argv)

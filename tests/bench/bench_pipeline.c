@@ -18,6 +18,7 @@
 #include "core/config.h"
 #include "loggers/idle.h"
 #include "sequencer/port.h"
+#include "tests/bench/bare.h"
 #include "vnf/stage.h"
 
 #define PACED_PPS 100000 /* of the runs whose latency is compared: the chain is never busy */
@@ -126,68 +127,28 @@ static json_t *run_chain(const struct bench *bench, const char *traffic, bool un
 	return report;
 }
 
-/* Sends what the VNFs made of a batch: the header back into the frame, and to the sink. */
-static void send_batch(struct replica *replica, const struct batch_view *batch, struct port *sink)
-{
-	struct port_frame frames[SEND_BURST];
-	uint32_t filled = 0;
-
-	sink->ops->reserve(sink, frames, SEND_BURST);
-	for (uint32_t i = 0; i < batch->header->count; i++) {
-		if (!replica_forwards(replica, i))
-			continue;
-		memcpy(frames[filled].data, batch_frame(batch->records[i]),
-			batch->records[i]->length);
-		memcpy(frames[filled].data, replica->packets[i].current,
-			replica->packets[i].header_bytes);
-		frames[filled].length = batch->records[i]->length;
-		if (++filled == SEND_BURST) {
-			sink->ops->send(sink, frames, filled);
-			filled = 0;
-		}
-	}
-	if (filled > 0)
-		sink->ops->send(sink, frames, filled);
-}
-
 /* All VNFs of the chain in this thread: what a user has without a framework. */
 static double bare_mpps(const struct bench *bench, const char *traffic)
 {
 	static struct replica replica;
-	static struct page_ingress counts;
-	void *memory = aligned_alloc(64, BATCH_BYTES_MAX);
 	char error[CONFIG_ERROR_BYTES] = "out of memory";
 	struct config *config;
 	struct port source, sink;
-	struct batch_writer writer;
-	struct batch_view batch;
-	uint64_t packets = 0, batch_no = 0, started_ns;
+	uint64_t packets, started_ns;
 	double mpps;
 
-	if (memory == NULL || config_load(&config, bench->chain, error) != STATUS_OK ||
+	if (config_load(&config, bench->chain, error) != STATUS_OK ||
 		stage_open(&replica, config, 0, false, 1, error) != STATUS_OK ||
 		port_open(&source, 0, traffic, true, config->hugepages, error) != STATUS_OK ||
 		port_open(&sink, 1, "null:", false, config->hugepages, error) != STATUS_OK)
 		fail(error);
 	started_ns = mono_ns();
-	for (;;) {
-		batch_begin(&writer, memory, batch_no++, packets, packets + 1);
-		if (source.ops->receive(&source, &writer, &counts) != STATUS_OK)
-			break;
-		(void)batch_end(&writer);
-		if (batch_open(&batch, memory, BATCH_BYTES_MAX) != STATUS_OK)
-			fail("a batch of the generator does not open");
-		replica_begin(&replica, &batch, NULL, NULL);
-		replica_execute(&replica, &batch, 0, batch.header->count);
-		send_batch(&replica, &batch, &sink);
-		packets += batch.header->count;
-	}
+	packets = bare_run(&replica, &source, &sink);
 	mpps = (double)packets * 1e3 / (double)(mono_ns() - started_ns);
 	source.ops->close(&source);
 	sink.ops->close(&sink);
 	replica_close(&replica);
 	config_free(config);
-	free(memory);
 	return mpps;
 }
 

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/random.h"
+
 static uint64_t random_state;
 
 static inline uint32_t next_random(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 16);
+	return (uint32_t)(random_next(&random_state) >> 16);
 }
 
 static inline void seed_random(void)
