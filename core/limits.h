@@ -30,7 +30,11 @@
 #define TABLES_MAX 16 /* of one stage */
 #define KEY_BYTES_MAX 40
 #define VALUE_BYTES_MAX 64
-#define TXN_WRITES_MAX 16 /* entries one transaction may change */
+#define TXN_WRITES_MAX 16 /* entries one step of a transaction may change */
+#define TXN_INSERTS_MAX 4 /* entries one transaction may add to one flow table */
+#define OPERATIONS_MAX 8 /* one transaction may declare */
+#define OPERATION_SOURCES_MAX 4
+#define WORKERS_MAX 8	   /* of one replica */
 #define HOMES_MAX 256	  /* shards of one stage */
 #define TIMER_QUANTUM_NS 1000000000ull
 #define TIMER_QUANTA_MAX 16384 /* the longest timeout, in quanta */
@@ -38,11 +42,16 @@
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64
-/* Of one batch's outcome, over all stages up to it. */
-#define EDITS_MAX (BATCH_PACKETS_MAX * 4) /* beyond the header view, and resizes */
-#define EDITS_BYTES_MAX (OUTCOME_BYTES_MAX / 4)
-#define EXTRAS_BYTES_MAX (OUTCOME_BYTES_MAX / 4) /* packets emitted and alarms */
-#define DETERMINANTS_BYTES_MAX (64 * 1024)	 /* of the stage alone */
+/*
+ * What one packet may take of an outcome, over all stages up to it: edits beyond the header view and
+ * resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.
+ */
+#define PACKET_EDITS_MAX 8
+#define PACKET_ROOM_BYTES 768			/* besides its own length */
+#define PACKET_DETERMINANTS_BYTES_MAX 256	/* of the stage alone */
+#define EDITS_MAX (BATCH_PACKETS_MAX * PACKET_EDITS_MAX)
+#define EXTRAS_BYTES_MAX (BATCH_BYTES_MAX + BATCH_PACKETS_MAX * PACKET_ROOM_BYTES)
+#define DETERMINANTS_BYTES_MAX (BATCH_PACKETS_MAX * PACKET_DETERMINANTS_BYTES_MAX)
 #define FIGURES_MAX 320				 /* that a stage shows */
 #define FIGURE_NAME_BYTES 56
 

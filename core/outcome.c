@@ -42,8 +42,7 @@ enum status outcome_open(struct outcome_view *view, const void *bytes, size_t by
 		return STATUS_VERSION;
 	if (header->bytes > bytes_count || header->count > BATCH_PACKETS_MAX ||
 		header->delta_bytes > OUTCOME_BYTES_MAX ||
-		header->extra_bytes > OUTCOME_BYTES_MAX || header->edits > EDITS_MAX ||
-		header->edit_bytes > EDITS_BYTES_MAX ||
+		header->extra_bytes > OUTCOME_BYTES_MAX ||
 		header->bytes != extras_at(header) + header->extra_bytes)
 		return STATUS_CORRUPT;
 	view->header = header;

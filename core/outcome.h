@@ -51,9 +51,7 @@ struct outcome_header {
 	uint32_t extra_bytes;
 	uint16_t count;	     /* of records: the base batch's */
 	uint16_t aborted;    /* transactions that aborted */
-	uint32_t edits;	     /* operations in deltas that the header view cannot hold */
-	uint32_t edit_bytes; /* of them; a later stage leaves them room */
-	uint64_t reserved;
+	uint64_t reserved[2];
 };
 
 enum extra_type {
@@ -97,6 +95,10 @@ struct fold_image {
 
 _Static_assert(sizeof(struct outcome_record) == 4, "layout");
 _Static_assert(sizeof(struct outcome_header) == 64, "layout");
+_Static_assert(64 + BATCH_PACKETS_MAX * (4 + HEADER_VIEW_BYTES * 3 / 2) + EXTRAS_BYTES_MAX +
+			       DETERMINANTS_BYTES_MAX <=
+		       OUTCOME_BYTES_MAX,
+	"room");
 _Static_assert(sizeof(struct outcome_extra) == 8, "layout");
 _Static_assert(sizeof(struct fold_header) == 64, "layout");
 _Static_assert(sizeof(struct fold_image) == 24, "layout");

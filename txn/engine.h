@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The transactional state engine of one replica: its tables, timers, digests, and what
- * changed since
- * the base values. Transactions run serially in packet-ID order. One thread; no I/O, no clock.
+ * The state of one replica: its tables, timers, digests, and what changed since the base values;
+ * and single transactions on it. Who runs a batch's transactions, and in which order, is said in
+ * access.h. No I/O, no clock, no threads of its own.
+ *
+ * State that changes is kept by shard, one a worker: a flow entry is in its home's, a shared one in
+ * shard 0. A shard is one thread's at a time; what says "serial" wants the whole engine to itself.
  */
 #ifndef UNDERSTUDY_TXN_ENGINE_H
 #define UNDERSTUDY_TXN_ENGINE_H
@@ -10,34 +13,57 @@
 #include "core/outcome.h"
 #include "txn/table.h"
 
-#define HOME_NONE UINT16_MAX /* of a shared transaction that belongs nowhere */
+#define HOME_NONE UINT16_MAX /* of a shared transaction that belongs nowhere, and shared entries */
 
 /* An entry's state before a transaction changed it. */
 struct undo {
 	uint8_t table;
 	uint8_t kind;
+	uint8_t shard;
 	uint32_t entry;
 	uint64_t image_hash;
 	uint64_t home;
 	uint64_t version;
 	uint64_t deadline_ns;
-	uint8_t key[KEY_BYTES_MAX];
+	uint8_t key[KEY_BYTES_MAX] __attribute__((aligned(8)));
 	uint8_t value[VALUE_BYTES_MAX];
+};
+
+/* What a transaction may get at. */
+enum txn_reach {
+	TXN_FLOW,    /* flow entries of its home */
+	TXN_PREPARE, /* shared tables; flow entries of its home by txn_foresee */
+	TXN_ALL,     /* everything, flow entries of any home */
+};
+
+/* A look ahead: what it saw, to be seen again. */
+struct foresight {
+	uint32_t table;
+	uint64_t key[KEY_BYTES_MAX / 8];
+	uint64_t hash;
+};
+
+struct foresights {
+	struct foresight *list;
+	uint32_t count, capacity;
 };
 
 struct txn {
 	struct engine *engine;
+	struct engine_shard *shard; /* of its home: where its changes are noted */
 	uint64_t id;
 	uint64_t now_ns;
-	uint16_t home;	     /* of the entries it inserts */
-	bool shared;	     /* it may touch flow entries of any home */
+	uint16_t home;	     /* of the flow entries it inserts */
 	uint16_t table_base; /* the VNF's table 0 is the stage's table table_base */
+	uint8_t reach;
 	bool aborted;
-	uint32_t undo_count;
+	bool widened;	/* it has asked for more than it may have now */
+	bool may_widen; /* all before it are done, none after it has begun */
+	uint32_t undo_start, step_start; /* its first note, and its step's */
 	uint64_t read_digest;
+	struct foresights *foresights;	 /* NULL: what it sees ahead is so */
 	const struct table *found_table; /* of the last access: saves a second look-up */
 	uint32_t found_entry;
-	struct undo undo[TXN_WRITES_MAX];
 };
 
 /* Called for an expired entry, in its own transaction, before the entry is erased. */
@@ -52,34 +78,49 @@ struct dirty {
 struct tombstone {
 	uint64_t version;
 	uint32_t table;
-	uint8_t key[KEY_BYTES_MAX];
+	uint8_t key[KEY_BYTES_MAX] __attribute__((aligned(8)));
 };
+
+/* Sums that a batch adds to, and may take back. */
+struct engine_sums {
+	uint64_t state_digest; /* this shard's part */
+	uint64_t batch_digest; /* grows with each transaction; the caller takes and zeroes it */
+	uint32_t batch_aborted;
+	uint32_t tombstones_count;
+};
+
+struct engine_shard {
+	struct engine_sums sums, saved;
+	struct undo *undo; /* of the transaction in work; of all since engine_begin_parallel */
+	uint32_t undo_count;
+	uint32_t timers_count;
+	uint32_t *timer_heads;
+	struct dirty *dirty;
+	uint32_t dirty_count, dirty_capacity;
+	struct tombstone *tombstones;
+	uint32_t tombstones_capacity;
+	uint8_t number;
+} __attribute__((aligned(64)));
 
 struct engine {
 	struct table tables[TABLES_MAX];
 	uint32_t tables_count;
+	uint32_t workers;
 	uint64_t hash_seed;
 	bool tracks; /* digests and changes; false when unprotected */
-	uint64_t state_digest;
-	uint64_t batch_digest; /* grows with each transaction; the caller takes and zeroes it */
-	uint32_t batch_aborted;
+	bool parallel;
+	struct engine_shard shards[WORKERS_MAX];
 	uint64_t timer_now; /* quanta that have fired */
-	uint32_t *timer_heads;
-	uint32_t timers_count;
-	uint64_t *expired; /* scratch for sorting a bucket */
-	struct dirty *dirty;
-	uint32_t dirty_count, dirty_capacity;
-	struct tombstone *tombstones;
-	uint32_t tombstones_count, tombstones_capacity;
+	uint64_t *expired;  /* scratch for sorting a bucket */
 	engine_expire expire;
 	void *expire_context;
 	uint64_t *progress; /* counts steps of work that may take long, for who watches; not NULL */
 	uint64_t own_progress;
 };
 
-/* hash_seed perturbs layout only. */
-void engine_open(struct engine *engine, uint64_t hash_seed, bool tracks, engine_expire expire,
-	void *expire_context);
+/* hash_seed perturbs layout only; so does the number of workers, from 1 to WORKERS_MAX. */
+void engine_open(struct engine *engine, uint64_t hash_seed, bool tracks, uint32_t workers,
+	engine_expire expire, void *expire_context);
 void engine_close(struct engine *engine);
 
 /* Adds a table; its number is the count before. Errors: INVALID, FULL, NO_MEMORY. */
@@ -89,12 +130,50 @@ MUST_CHECK enum status engine_add_table(struct engine *engine, const struct tabl
 /* After the last table: takes the memory of timers and change lists. Errors: NO_MEMORY. */
 MUST_CHECK enum status engine_ready(struct engine *engine);
 
+/* Serial: sums over the shards. */
+uint64_t engine_state_digest(const struct engine *engine);
+uint64_t engine_batch_digest(const struct engine *engine);
+uint32_t engine_batch_aborted(const struct engine *engine);
+void engine_batch_zero(struct engine *engine);
+
+/*
+ * Serial: from here on shards may be worked on side by side, by transactions of reach TXN_FLOW in
+ * their home's shard, and everything can be taken back. False: a flow table is so full that only
+ * serial transactions meet its capacity in ID order.
+ */
+bool engine_begin_parallel(struct engine *engine, uint32_t transactions);
+/* Serial: what was done since then stays, or is taken back. */
+void engine_end_parallel(struct engine *engine);
+void engine_undo_parallel(struct engine *engine);
+
+/* home HOME_NONE: of reach TXN_ALL, else of TXN_FLOW; the caller may set another. */
 void txn_begin(struct txn *txn, struct engine *engine, uint64_t id, uint64_t now_ns, uint16_t home);
+
+/*
+ * Of reach TXN_PREPARE; home: of the flow entries that it may foresee. Serial, and noted in shard
+ * 0, so that all that changes shared tables is taken back in one order.
+ */
+void txn_begin_prepare(struct txn *txn, struct engine *engine, uint64_t id, uint64_t now_ns,
+	uint16_t home);
 
 /* Commits, or rolls back if aborted; returns true if committed. */
 bool txn_end(struct txn *txn);
 
-/* Fires all timers due at or before now_ns in (deadline, table, key) order. */
+/* The next step of the same transaction, of another reach. */
+static inline void txn_go_on(struct txn *txn, enum txn_reach reach)
+{
+	txn->reach = (uint8_t)reach;
+	txn->found_table = NULL;
+	txn->step_start = txn->shard->undo_count;
+}
+
+/* Runs an operation in place, as part of a transaction that is not flow's alone. */
+void txn_operate(struct txn *txn, const struct operation *operation, void *context);
+
+/* A flow transaction's turn: whether what was seen ahead is so. */
+bool txn_foresaw(struct txn *txn, const struct foresight *foresights, uint32_t count);
+
+/* Serial: fires all timers due at or before now_ns in (deadline, table, key) order. */
 void engine_advance(struct engine *engine, uint64_t now_ns, uint64_t id);
 
 /* True if a timer may fire between two clocks: callers split a batch there. */
@@ -103,23 +182,48 @@ static inline bool engine_crosses_quantum(uint64_t from_ns, uint64_t to_ns)
 	return from_ns / TIMER_QUANTUM_NS != to_ns / TIMER_QUANTUM_NS;
 }
 
-/* Forgets changes with versions below next_id: the base values have them. */
+/* Serial: forgets changes with versions below next_id: the base values have them. */
 void engine_base_advanced(struct engine *engine, uint64_t next_id);
 
 /*
- * Copies images of what changed, from *at (0 to start) on, as many as fit; *at moves on. Tombstones
- * come first. Returns bytes written; *images counts them. Done when engine_changes_left is 0.
+ * Serial: copies images of what changed, from *at (0 to start) on, as many as fit; *at moves on.
+ * Returns bytes written; *images counts them. Done when engine_changes_left is 0. A key's tombstone
+ * comes before its image.
  */
 uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t *out,
 	uint32_t capacity_bytes, uint32_t *images);
+uint32_t engine_changes_left(const struct engine *engine, uint32_t at);
 
-static inline uint32_t engine_changes_left(const struct engine *engine, uint32_t at)
-{
-	return engine->tombstones_count + engine->dirty_count - at;
-}
-
-/* Loads one base value into empty tables. Errors: CORRUPT (unknown table, wrong sizes), FULL. */
+/* Serial: loads one base value into empty tables. Errors: CORRUPT (unknown table, wrong sizes),
+ * FULL. */
 MUST_CHECK enum status engine_load(struct engine *engine, const struct fold_image *image,
 	const uint8_t *key, const uint8_t *value);
+
+/* Within txn/: timers.c, changes.c. */
+#define LINK_NONE UINT32_MAX
+
+uint64_t timer_deadline(uint64_t now_ns, uint64_t deadline_ns); /* as it is kept */
+void timer_unlink(struct engine *engine, struct engine_shard *shard, struct entry *entry);
+void timer_link(struct engine *engine, struct engine_shard *shard, uint32_t table, uint32_t number,
+	uint64_t deadline_ns);
+void timers_begin_before(struct engine *engine, uint64_t deadline_ns);
+void change_mark(struct engine *engine, struct engine_shard *shard, uint32_t table,
+	uint32_t number);
+void change_erased(struct engine *engine, struct engine_shard *shard, uint32_t table,
+	const uint8_t *key, uint64_t version);
+
+#define READ_ABSENT_SALT 0x9e3779b97f4a7c15ull
+#define ERASE_SALT 0xc2b2ae3d27d4eb4full
+#define ABORT_SALT 0x165667b19e3779f9ull
+
+/* What reading an entry adds to the digest; value NULL: there is none. */
+static inline uint64_t read_digest_of(const struct table *table, const void *key, const void *value,
+	uint64_t deadline_ns)
+{
+	if (value == NULL)
+		return digest_mix(digest_of_words(key, table->spec.key_bytes, table->number) ^
+				  READ_ABSENT_SALT);
+	return digest_of_words(value, table->spec.value_bytes, deadline_ns ^ table->number);
+}
 
 #endif

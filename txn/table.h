@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One versioned state table: fixed-size keys and values, taken whole at start. An open-addressing
- * index at no more than half load with backward-shift deletion, so that it holds its capacity
- * whatever its history. One thread.
+ * One state table: fixed-size keys and values, taken whole at start. Its entries belong to shards,
+ * one a worker; each shard has an index of its own, open addressing at no more than half load with
+ * backward-shift deletion, and free entries of its own, so that the table holds its capacity
+ * whatever its history and workers need no locks. A shard is one thread's at a time; what says
+ * "serial" wants the whole table to itself.
  */
 #ifndef UNDERSTUDY_TXN_TABLE_H
 #define UNDERSTUDY_TXN_TABLE_H
@@ -18,12 +20,13 @@
 
 /* An entry, followed by key and value. image_hash covers home to value. */
 struct entry {
-	uint32_t timer_next; /* in its timer bucket: entries of all tables, see engine.c */
+	uint32_t timer_next; /* in its timer bucket: entries of all tables, see timers.c */
 	uint32_t timer_prev;
 	uint32_t hash;
 	uint8_t live;
 	uint8_t dirty; /* on the list of what changed since the base values */
-	uint16_t zero;
+	uint8_t noted; /* scratch of a commit: done with */
+	uint8_t zero;
 	uint64_t image_hash;
 	uint64_t home;
 	uint64_t version;     /* packet ID of the last change */
@@ -31,24 +34,55 @@ struct entry {
 	uint8_t key[];
 };
 
+struct table_shard {
+	uint32_t *index; /* entry numbers, ENTRY_NONE where empty */
+	uint32_t *free;	 /* stack of free entry numbers */
+	uint32_t free_count;
+	uint32_t count; /* of entries */
+} __attribute__((aligned(64)));
+
 struct table {
 	struct table_spec spec;
 	const void *self;
 	uint32_t number;
-	uint32_t count;
 	uint32_t stride;
 	uint32_t mask;
-	uint64_t seed;	 /* of the index only; no result depends on it */
-	uint32_t *index; /* entry numbers, ENTRY_NONE where empty */
+	uint64_t seed; /* of the index only; no result depends on it */
 	uint8_t *entries;
-	uint32_t *free;	   /* stack of free entry numbers */
 	uint64_t *present; /* a bit for each ordinal; NULL without */
+	uint32_t shards_count;
+	struct table_shard shards[WORKERS_MAX];
 };
 
-/* Errors: INVALID (the declaration breaks a rule of txn.h), NO_MEMORY. */
+/*
+ * A table of scope flow has that many shards, a shared one has one. Errors: INVALID (the
+ * declaration breaks a rule of txn.h), NO_MEMORY.
+ */
 MUST_CHECK enum status table_open(struct table *table, const struct table_spec *spec,
-	uint32_t number, const void *self, uint64_t seed);
+	uint32_t number, const void *self, uint64_t seed, uint32_t shards);
 void table_close(struct table *table);
+
+/* Serial: entries in all shards. */
+static inline uint32_t table_count(const struct table *table)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < table->shards_count; i++)
+		count += table->shards[i].count;
+	return count;
+}
+
+/* Where a home's entries are. */
+static inline uint32_t table_shard_of(const struct table *table, uint32_t home)
+{
+	return table->shards_count == 1 ? 0 : home % table->shards_count;
+}
+
+/*
+ * Serial: sees to it that each shard can take this many more entries. False if the table has not
+ * room for all of that: then only serial additions meet its capacity in packet-ID order.
+ */
+bool table_reserve(struct table *table, uint32_t entries);
 
 static inline struct entry *table_entry(const struct table *table, uint32_t number)
 {
@@ -85,25 +119,28 @@ static inline uint32_t table_hash(const struct table *table, const void *key)
 }
 
 /* Towards the caches, in two steps with other work between: where an entry is, then the entry. */
-static inline void table_prefetch_index(const struct table *table, uint32_t hash)
+static inline void table_prefetch_index(const struct table *table, uint32_t shard, uint32_t hash)
 {
-	__builtin_prefetch(&table->index[hash & table->mask]);
+	__builtin_prefetch(&table->shards[shard].index[hash & table->mask]);
 }
 
-static inline void table_prefetch_entry(const struct table *table, uint32_t hash)
+static inline void table_prefetch_entry(const struct table *table, uint32_t shard, uint32_t hash)
 {
-	uint32_t number = table->index[hash & table->mask];
+	uint32_t number = table->shards[shard].index[hash & table->mask];
 
 	if (number != ENTRY_NONE)
 		__builtin_prefetch(table_entry(table, number));
 }
 
-/* The entry number of a key, or ENTRY_NONE. */
-uint32_t table_find(const struct table *table, const void *key);
+/* The entry number of a key in a shard, or ENTRY_NONE. */
+uint32_t table_find(const struct table *table, uint32_t shard, const void *key);
 
-/* A zeroed entry for a key known to be absent; ENTRY_NONE at capacity. */
-uint32_t table_add(struct table *table, const void *key);
-void table_remove(struct table *table, uint32_t number);
+/*
+ * A zeroed entry for a key known to be absent; ENTRY_NONE at capacity. Serial, unless table_reserve
+ * has seen to the shard's room.
+ */
+uint32_t table_add(struct table *table, uint32_t shard, const void *key);
+void table_remove(struct table *table, uint32_t shard, uint32_t number);
 
 /* Hash of what the entry means (table, home, version, deadline, key, value): no layout in it. */
 uint64_t table_image_hash(const struct table *table, const struct entry *entry);

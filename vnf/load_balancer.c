@@ -4,6 +4,10 @@
  * ones, the first of equals; all its packets follow it, and replies seem to come from the virtual
  * address (TransNFV section 2's balancer). Counts connections and bytes for each server.
  *
+ * What connections share is each server's load: a table that a prepare step reads and changes for
+ * packets that open or close a connection. Bytes are counted by home, so that packets in between
+ * touch flow state alone.
+ *
  * A connection is known by its tuple as the outside sees it (DESIGN section 5): of outbound packets
  * as they are now, behind a NAT, of all others as they arrived. So it works before, behind and
  * without a NAT. Its home is a hash of the client's endpoint, which both directions have.
@@ -24,7 +28,7 @@
 #define FRAGMENT_TIMEOUT_NS (30 * SECOND_NS)
 #define CLOSED_TIMEOUT_NS (120 * SECOND_NS) /* late segments still find their server */
 
-enum { TABLE_CONNECTIONS, TABLE_REPLIES, TABLE_SERVERS, TABLE_FRAGMENTS };
+enum { TABLE_CONNECTIONS, TABLE_REPLIES, TABLE_TRAFFIC, TABLE_SERVERS, TABLE_FRAGMENTS };
 enum { CAUSE_MALFORMED, CAUSE_NO_SERVER, CAUSE_CONNECTIONS_FULL };
 enum { COUNT_TO_SERVERS, COUNT_FROM_SERVERS, COUNT_NOT_BALANCED, COUNT_NO_CONNECTION };
 
@@ -69,21 +73,31 @@ struct reply {
 struct server {
 	uint64_t open;
 	uint64_t connections;
-	uint64_t bytes_to, bytes_from; /* of frames, as long as they were on the wire */
 };
+
+/* What a home's packets brought a server: of frames, as long as they were on the wire. */
+struct traffic {
+	uint64_t bytes_to, bytes_from;
+};
+
+/* The key of traffic. */
+#define TRAFFIC_KEY(home, server) ((uint64_t)(home) << 32 | (server))
 
 /* What the first fragment leaves for the later ones. */
 struct fragment_note {
 	uint32_t address; /* the new one */
 	uint16_t server;
 	uint8_t to_server; /* else from it */
-	uint8_t zero;
+	uint8_t home;	   /* whose traffic it is */
 };
 
 _Static_assert(sizeof(struct connection_key) == 16 && sizeof(struct connection) == 8 &&
-		       sizeof(struct reply) == 8 && sizeof(struct server) == 32 &&
+		       sizeof(struct reply) == 8 && sizeof(struct server) == 16 &&
+		       sizeof(struct traffic) == 16 && HOMES_MAX <= 256 &&
 		       sizeof(struct fragment_note) == 8,
 	"keys and values");
+
+#define NO_SERVER (SERVERS_MAX + 1)
 
 enum work_kind { WORK_NONE, WORK_TO_SERVER, WORK_FROM_SERVER, WORK_LATER_FRAGMENT, WORK_ERROR };
 
@@ -93,7 +107,9 @@ struct work {
 	struct connection_key key __attribute__((aligned(8))); /* its peer: virtual, or a server */
 	struct packet_fragment fragment __attribute__((aligned(8)));
 	uint8_t kind, flags;
-	uint8_t to_server; /* of a later fragment or an error, which way it goes */
+	uint8_t to_server : 1; /* of a later fragment or an error, which way it goes */
+	uint8_t closed : 1;    /* prepared: the server has one connection less */
+	uint8_t choice;	       /* prepared: the server chosen, from 1; NO_SERVER; 0: none was */
 	uint32_t address;  /* put in place of the destination's, or of the source's; 0: none */
 };
 
@@ -186,6 +202,23 @@ static bool read_settings(struct vnf_setup *setup, struct balancer *self, uint32
 	return true;
 }
 
+/* Of the client's endpoint, which a connection's both keys have. */
+static uint16_t home_of(const void *self, const void *key)
+{
+	const struct balancer *balancer = self;
+	const struct connection_key *connection = key;
+
+	return vnf_home(
+		digest_mix((uint64_t)connection->client << 16 | connection->client_port),
+		balancer->homes);
+}
+
+static uint16_t home_of_traffic(const void *self, const void *key)
+{
+	(void)self;
+	return (uint16_t)(*(const uint64_t *)key >> 32);
+}
+
 static bool balancer_open(struct vnf_setup *setup, void **result)
 {
 	struct balancer *self = calloc(1, sizeof(*self));
@@ -203,10 +236,19 @@ static bool balancer_open(struct vnf_setup *setup, void **result)
 		.value_bytes = sizeof(struct connection),
 		.capacity = capacity,
 		.scope = TABLE_FLOW,
+		.home = home_of,
 	};
 	setup->tables[TABLE_REPLIES] = setup->tables[TABLE_CONNECTIONS];
 	setup->tables[TABLE_REPLIES].name = "lb_replies";
 	setup->tables[TABLE_REPLIES].value_bytes = sizeof(struct reply);
+	setup->tables[TABLE_TRAFFIC] = (struct table_spec){
+		.name = "lb_traffic",
+		.key_bytes = sizeof(uint64_t),
+		.value_bytes = sizeof(struct traffic),
+		.capacity = self->servers_count * setup->homes,
+		.scope = TABLE_FLOW,
+		.home = home_of_traffic,
+	};
 	setup->tables[TABLE_SERVERS] = (struct table_spec){
 		.name = "lb_servers",
 		.key_bytes = sizeof(uint64_t),
@@ -223,7 +265,7 @@ static bool balancer_open(struct vnf_setup *setup, void **result)
 		.scope = TABLE_SHARED,
 		.writers = TABLE_MULTI_WRITER,
 	};
-	setup->tables_count = 4;
+	setup->tables_count = 5;
 	*result = self;
 	return true;
 }
@@ -243,6 +285,13 @@ static bool is_balanced(const struct balancer *self, bool outbound, struct packe
 	return false;
 }
 
+/* Whether a packet to a server opens a connection, if there is none. */
+static bool opens(const struct work *work)
+{
+	return work->key.protocol == PROTOCOL_UDP ||
+	       (work->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 /* The key, and the home that both directions and its errors share. */
 static void set_key(const struct balancer *self, struct vnf_packet *packet, struct work *work,
 	struct packet_endpoint client, struct packet_endpoint peer, uint8_t protocol)
@@ -252,8 +301,7 @@ static void set_key(const struct balancer *self, struct vnf_packet *packet, stru
 		.client_port = client.port,
 		.peer_port = peer.port,
 		.protocol = protocol};
-	packet->home =
-		vnf_home(digest_mix((uint64_t)client.address << 16 | client.port), self->homes);
+	packet->home = home_of(self, &work->key);
 	packet->wants_access = true;
 	packet->shared = work->headers.fragment;
 }
@@ -305,10 +353,15 @@ static void pre_ipv4(const struct balancer *self, struct vnf_packet *packet, str
 		return;
 	}
 	work->flags = packet_tcp_flags(view, headers);
+	packet->prepares = (work->flags & (TCP_FIN | TCP_RST)) != 0;
 	if (is_balanced(self, outbound, to)) {
 		work->kind = WORK_TO_SERVER;
 		set_key(self, packet, work, from, to, headers->protocol);
 		vnf_expect(packet, TABLE_CONNECTIONS, &work->key);
+		packet->prepares |=
+			opens(work) &&
+			(headers->protocol == PROTOCOL_TCP ||
+				!vnf_glance(packet, TABLE_CONNECTIONS, &work->key));
 	} else if (server_number(self, from.address) < self->servers_count) {
 		work->kind = WORK_FROM_SERVER;
 		set_key(self, packet, work, to, from, headers->protocol);
@@ -338,72 +391,134 @@ static struct server *server_of(struct txn *txn, uint64_t number)
 
 /*
  * The server with the fewest open connections among those that this client's endpoint does not talk
- * to already under another address: their replies could not be told apart.
+ * to already under another address: their replies could not be told apart. It gets one more.
  */
-static uint32_t choose_server(const struct balancer *self, const struct connection_key *key,
-	struct connection_key *reply, struct txn *txn)
+static uint8_t choose_server(const struct balancer *self, const struct connection_key *key,
+	struct txn *txn)
 {
+	struct connection_key reply = *key;
 	uint32_t chosen = self->servers_count;
 	uint64_t fewest = UINT64_MAX;
+	struct server *server;
 
-	*reply = *key;
 	for (uint32_t i = 0; i < self->servers_count; i++) {
-		uint64_t number = i;
-		const struct server *server = txn_read(txn, TABLE_SERVERS, &number);
-		uint64_t open = server == NULL ? 0 : server->open;
+		uint64_t number = i, open;
+		const struct server *known = txn_read(txn, TABLE_SERVERS, &number);
 
-		reply->peer = self->servers[i].address;
-		if (open < fewest && txn_read(txn, TABLE_REPLIES, reply) == NULL) {
+		open = known == NULL ? 0 : known->open;
+		reply.peer = self->servers[i].address;
+		if (open < fewest && txn_foresee(txn, TABLE_REPLIES, &reply) == NULL) {
 			fewest = open;
 			chosen = i;
 		}
 	}
-	if (chosen < self->servers_count)
-		reply->peer = self->servers[chosen].address;
-	return chosen;
+	server = chosen == self->servers_count ? NULL : server_of(txn, chosen);
+	if (server == NULL)
+		return NO_SERVER;
+	server->open++;
+	server->connections++;
+	return (uint8_t)(chosen + 1);
+}
+
+static void close_one(struct txn *txn, uint32_t number)
+{
+	struct server *server = server_of(txn, number);
+
+	if (server != NULL)
+		server->open--;
+}
+
+static uint8_t next_state(const struct work *work, const struct connection *connection,
+	bool to_server)
+{
+	uint8_t state = connection->state;
+
+	if (work->flags & TCP_FIN)
+		state |= to_server ? FIN_CLIENT : FIN_SERVER;
+	if ((work->flags & TCP_RST) != 0 ||
+		(state & (FIN_CLIENT | FIN_SERVER)) == (FIN_CLIENT | FIN_SERVER))
+		state |= CLOSED;
+	return state;
+}
+
+static bool closes(const struct connection *connection, uint8_t state)
+{
+	return (state & CLOSED) != 0 && (connection->state & CLOSED) == 0;
+}
+
+/* What the packet will do to the servers' loads, by what its connection will be like. */
+static void balancer_prepare(const void *self, struct vnf_packet *packet, struct txn *txn)
+{
+	const struct balancer *balancer = self;
+	struct work *work = (struct work *)packet->scratch;
+	bool to_server = work->kind == WORK_TO_SERVER;
+	const struct connection *connection;
+	struct connection_key key = work->key;
+
+	if (!to_server) {
+		const struct reply *reply = txn_foresee(txn, TABLE_REPLIES, &key);
+
+		if (reply == NULL)
+			return;
+		key.peer = reply->vip;
+	}
+	connection = txn_foresee(txn, TABLE_CONNECTIONS, &key);
+	if (to_server && opens(work) &&
+		(connection == NULL || (connection->state & CLOSED) != 0)) {
+		work->choice = choose_server(balancer, &key, txn);
+		return;
+	}
+	if (connection != NULL && closes(connection, next_state(work, connection, to_server))) {
+		close_one(txn, connection->server);
+		work->closed = true;
+	}
 }
 
 static const struct connection *connect_to(const struct balancer *self, struct vnf_packet *packet,
-	const struct work *work, struct txn *txn)
+	struct work *work, struct txn *txn)
 {
-	struct connection_key reply_key;
-	uint32_t number = choose_server(self, &work->key, &reply_key, txn);
+	struct connection_key reply_key = work->key;
 	struct connection *connection;
-	struct server *server;
 	struct reply *reply;
 
-	if (number == self->servers_count) {
+	if (work->choice == 0 && txn_widen(txn))
+		work->choice = choose_server(self, &work->key, txn);
+	if (work->choice == 0 || work->choice == NO_SERVER) {
 		vnf_drop(packet, CAUSE_NO_SERVER);
 		return NULL;
 	}
+	reply_key.peer = self->servers[work->choice - 1].address;
 	connection = txn_insert(txn, TABLE_CONNECTIONS, &work->key);
 	reply = txn_insert(txn, TABLE_REPLIES, &reply_key);
-	server = server_of(txn, number);
-	if (connection == NULL || reply == NULL || server == NULL) {
+	if (connection == NULL || reply == NULL) {
 		txn_abort(txn);
 		vnf_drop(packet, CAUSE_CONNECTIONS_FULL);
 		return NULL;
 	}
-	connection->server = number;
+	connection->server = work->choice - 1u;
 	reply->vip = work->key.peer;
-	server->open++;
-	server->connections++;
 	return connection;
 }
 
-static void forget(const struct balancer *self, const struct connection_key *key,
+static void forget_reply(const struct balancer *self, const struct connection_key *key,
 	const struct connection *connection, struct txn *txn)
 {
 	struct connection_key reply = *key;
-	struct server *server;
 
 	reply.peer = self->servers[connection->server].address;
 	(void)txn_erase(txn, TABLE_REPLIES, &reply);
-	if ((connection->state & CLOSED) != 0)
-		return;
-	server = server_of(txn, connection->server);
-	if (server != NULL)
-		server->open--;
+}
+
+static void count_bytes(const struct vnf_packet *packet, uint32_t home, uint32_t server,
+	bool to_server, struct txn *txn)
+{
+	uint64_t key = TRAFFIC_KEY(home, server);
+	struct traffic *traffic = txn_modify(txn, TABLE_TRAFFIC, &key);
+
+	if (traffic == NULL)
+		traffic = txn_insert(txn, TABLE_TRAFFIC, &key);
+	if (traffic != NULL)
+		*(to_server ? &traffic->bytes_to : &traffic->bytes_from) += packet->wire_length;
 }
 
 /* Follows TCP's end: closed once both sides have, or one resets. Counts the packet's bytes. */
@@ -411,33 +526,26 @@ static void follow(const struct balancer *self, const struct vnf_packet *packet,
 	const struct work *work, const struct connection_key *key,
 	const struct connection *connection, bool to_server, struct txn *txn)
 {
-	struct server *server = server_of(txn, connection->server);
-	uint8_t state = connection->state;
+	uint8_t state = next_state(work, connection, to_server);
 	struct connection *changed;
 	uint64_t timeout_ns = key->protocol == PROTOCOL_TCP ? self->tcp_timeout_ns
 							    : self->udp_timeout_ns;
 
-	if (server == NULL)
-		return;
-	*(to_server ? &server->bytes_to : &server->bytes_from) += packet->wire_length;
-	if (work->flags & TCP_FIN)
-		state |= to_server ? FIN_CLIENT : FIN_SERVER;
-	if ((work->flags & TCP_RST) != 0 ||
-		(state & (FIN_CLIENT | FIN_SERVER)) == (FIN_CLIENT | FIN_SERVER))
-		state |= CLOSED;
 	if (state != connection->state) {
-		if ((state & CLOSED) != 0 && (connection->state & CLOSED) == 0)
-			server->open--;
+		if (closes(connection, state) && !work->closed && txn_widen(txn))
+			close_one(txn, connection->server);
 		changed = txn_modify(txn, TABLE_CONNECTIONS, key);
 		if (changed != NULL)
 			changed->state = state;
 	}
 	txn_keep(txn, TABLE_CONNECTIONS, key,
 		(state & CLOSED) != 0 ? CLOSED_TIMEOUT_NS : timeout_ns);
+	count_bytes(packet, home_of(self, key), connection->server, to_server, txn);
 }
 
 /* The first fragment leaves a note; without room for it the later ones pass unbalanced. */
-static void note_fragment(const struct work *work, uint32_t server, bool to_server, struct txn *txn)
+static void note_fragment(const struct vnf_packet *packet, const struct work *work,
+	uint32_t server, bool to_server, struct txn *txn)
 {
 	struct fragment_note *note = txn_modify(txn, TABLE_FRAGMENTS, &work->fragment);
 
@@ -445,7 +553,8 @@ static void note_fragment(const struct work *work, uint32_t server, bool to_serv
 		note = txn_insert(txn, TABLE_FRAGMENTS, &work->fragment);
 	if (note == NULL)
 		return;
-	*note = (struct fragment_note){work->address, (uint16_t)server, to_server, 0};
+	*note = (struct fragment_note){
+		work->address, (uint16_t)server, to_server, (uint8_t)packet->home};
 	txn_expire_at(txn, TABLE_FRAGMENTS, &work->fragment, txn_now_ns(txn) + FRAGMENT_TIMEOUT_NS);
 }
 
@@ -453,37 +562,32 @@ static void access_later_fragment(const struct vnf_packet *packet, struct work *
 	struct txn *txn)
 {
 	const struct fragment_note *note = txn_read(txn, TABLE_FRAGMENTS, &work->fragment);
-	struct server *server;
 
 	if (note == NULL)
 		return;
 	work->address = note->address;
 	work->to_server = note->to_server;
-	server = server_of(txn, note->server);
-	if (server != NULL)
-		*(note->to_server ? &server->bytes_to : &server->bytes_from) += packet->wire_length;
+	count_bytes(packet, note->home, note->server, note->to_server, txn);
 }
 
 static void access_to_server(const struct balancer *self, struct vnf_packet *packet,
 	struct work *work, struct txn *txn)
 {
 	const struct connection *connection = txn_read(txn, TABLE_CONNECTIONS, &work->key);
-	bool opens = work->key.protocol == PROTOCOL_UDP ||
-		     (work->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
-	if (connection != NULL && opens && (connection->state & CLOSED) != 0) {
-		forget(self, &work->key, connection, txn);
+	if (connection != NULL && opens(work) && (connection->state & CLOSED) != 0) {
+		forget_reply(self, &work->key, connection, txn);
 		(void)txn_erase(txn, TABLE_CONNECTIONS, &work->key);
 		connection = NULL;
 	}
-	if (connection == NULL && opens)
+	if (connection == NULL && opens(work))
 		connection = connect_to(self, packet, work, txn);
 	if (connection == NULL)
 		return; /* from before our time: it stays with whom it is */
 	work->to_server = true;
 	work->address = self->servers[connection->server].address;
 	if (work->headers.fragment)
-		note_fragment(work, connection->server, true, txn);
+		note_fragment(packet, work, connection->server, true, txn);
 	follow(self, packet, work, &work->key, connection, true, txn);
 }
 
@@ -501,7 +605,7 @@ static void access_from_server(const struct balancer *self, struct vnf_packet *p
 	if (connection == NULL)
 		return;
 	if (work->headers.fragment)
-		note_fragment(work, connection->server, false, txn);
+		note_fragment(packet, work, connection->server, false, txn);
 	follow(self, packet, work, &key, connection, false, txn);
 }
 
@@ -589,8 +693,13 @@ static void balancer_post(const void *self, struct vnf_packet *packet)
 static void balancer_expire(const void *self, uint32_t table, struct txn *txn, const void *key,
 	const void *value)
 {
-	if (table == TABLE_CONNECTIONS)
-		forget(self, key, value, txn);
+	const struct connection *connection = value;
+
+	if (table != TABLE_CONNECTIONS)
+		return;
+	forget_reply(self, key, connection, txn);
+	if ((connection->state & CLOSED) == 0)
+		close_one(txn, connection->server);
 }
 
 static void balancer_show(const void *self, struct txn *txn, struct vnf_show *show)
@@ -600,14 +709,22 @@ static void balancer_show(const void *self, struct txn *txn, struct vnf_show *sh
 	for (uint64_t i = 0; i < balancer->servers_count; i++) {
 		const struct server *server = txn_read(txn, TABLE_SERVERS, &i);
 		uint32_t address = balancer->servers[i].address;
+		struct traffic sum = {0};
 		char name[32];
 
+		for (uint32_t home = 0; home < balancer->homes; home++) {
+			uint64_t key = TRAFFIC_KEY(home, i);
+			const struct traffic *traffic = txn_read(txn, TABLE_TRAFFIC, &key);
+
+			sum.bytes_to += traffic == NULL ? 0 : traffic->bytes_to;
+			sum.bytes_from += traffic == NULL ? 0 : traffic->bytes_from;
+		}
 		snprintf(name, sizeof(name), "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
 			address >> 8 & 255, address & 255);
 		vnf_show(show, name, "open", server == NULL ? 0 : server->open);
 		vnf_show(show, name, "connections", server == NULL ? 0 : server->connections);
-		vnf_show(show, name, "bytes_to", server == NULL ? 0 : server->bytes_to);
-		vnf_show(show, name, "bytes_from", server == NULL ? 0 : server->bytes_from);
+		vnf_show(show, name, "bytes_to", sum.bytes_to);
+		vnf_show(show, name, "bytes_from", sum.bytes_from);
 	}
 }
 
@@ -622,6 +739,7 @@ __attribute__((visibility("default"))) const struct vnf_ops understudy_vnf = {
 	.close = balancer_close,
 	.pre = balancer_pre,
 	.access = balancer_access,
+	.prepare = balancer_prepare,
 	.post = balancer_post,
 	.expire = balancer_expire,
 	.show = balancer_show,

@@ -162,6 +162,26 @@ static uint32_t ordinal_of(const void *self, const void *key)
 	       outside->port;
 }
 
+static uint16_t home_of_inside(const void *self, const void *key)
+{
+	const struct nat *nat = self;
+	uint64_t word;
+
+	memcpy(&word, key, sizeof(word));
+	return vnf_home(digest_mix(word), nat->homes);
+}
+
+/* The home whose slice has this port; a port of no slice has no binding, whatever its home. */
+static uint16_t home_of_outside(const void *self, const void *key)
+{
+	const struct nat *nat = self;
+	const struct endpoint *outside = key;
+	uint32_t home =
+		outside->port < nat->port_low ? 0 : (outside->port - nat->port_low) / nat->slice;
+
+	return (uint16_t)(home < nat->homes ? home : 0);
+}
+
 static bool read_pool(struct vnf_setup *setup, struct nat *nat)
 {
 	struct settings_prefix prefixes[POOL_PREFIXES_MAX];
@@ -248,10 +268,12 @@ static bool nat_open(struct vnf_setup *setup, void **self)
 		.value_bytes = sizeof(struct mapping),
 		.capacity = nat->capacity,
 		.scope = TABLE_FLOW,
+		.home = home_of_inside,
 	};
 	setup->tables[TABLE_IN] = setup->tables[TABLE_OUT];
 	setup->tables[TABLE_IN].name = "nat_in";
 	setup->tables[TABLE_IN].value_bytes = sizeof(struct endpoint);
+	setup->tables[TABLE_IN].home = home_of_outside;
 	setup->tables[TABLE_IN].ordinal = ordinal_of;
 	setup->tables[TABLE_IN].ordinals = PROTOS * nat->pool_count * PORTS;
 	setup->tables[TABLE_FRAGMENTS] = (struct table_spec){
@@ -270,23 +292,6 @@ static bool nat_open(struct vnf_setup *setup, void **self)
 static void nat_close(void *self)
 {
 	free(self);
-}
-
-static uint16_t home_of_inside(const struct nat *nat, const struct endpoint *inside)
-{
-	uint64_t word;
-
-	memcpy(&word, inside, sizeof(word));
-	return vnf_home(digest_mix(word), nat->homes);
-}
-
-/* The home whose slice has this port; a port of no slice has no binding, whatever its home. */
-static uint16_t home_of_outside(const struct nat *nat, const struct endpoint *outside)
-{
-	uint32_t home =
-		outside->port < nat->port_low ? 0 : (outside->port - nat->port_low) / nat->slice;
-
-	return (uint16_t)(home < nat->homes ? home : 0);
 }
 
 /* 0 to 2 for what is translated, PROTOS for other protocols. */

@@ -7,11 +7,11 @@
 
 #include "core/atomics.h"
 #include "core/bytes.h"
-#include "core/delta.h"
 #include "core/digest.h"
 
 /* Packets that pass all steps together: their views and scratch fit the first-level cache. */
 #define CHUNK 32u
+#define DELTAS_BYTES (BATCH_PACKETS_MAX * HEADER_VIEW_BYTES * 3 / 2 + EXTRAS_BYTES_MAX + 64)
 
 static void on_expire(void *context, uint32_t table, struct txn *txn, const void *key,
 	const void *value)
@@ -29,33 +29,98 @@ static void on_expire(void *context, uint32_t table, struct txn *txn, const void
 	}
 }
 
+static void on_prepare(void *caller, uint32_t slot, struct txn *txn)
+{
+	struct replica *replica = caller;
+	const struct vnf_host *vnf = replica->vnf;
+
+	txn->table_base = (uint16_t)vnf->table_base;
+	vnf->ops->prepare(vnf->self, &replica->packets[slot], txn);
+}
+
+static void on_access(void *caller, uint32_t slot, struct txn *txn)
+{
+	struct replica *replica = caller;
+	const struct vnf_host *vnf = replica->vnf;
+
+	txn->table_base = (uint16_t)vnf->table_base;
+	vnf->ops->access(vnf->self, &replica->packets[slot], txn);
+}
+
+static void save(struct replica *replica, uint32_t slot)
+{
+	const struct vnf_packet *packet = &replica->packets[slot];
+	struct replica_saved *saved = &replica->saved[slot];
+
+	memcpy(saved->scratch, packet->scratch, sizeof(saved->scratch));
+	saved->output_port = packet->output_port;
+	saved->counted = packet->counted;
+	saved->dropped = packet->dropped;
+	saved->drop_cause = packet->drop_cause;
+}
+
+static void on_restore(void *caller, uint32_t slot)
+{
+	struct replica *replica = caller;
+	struct vnf_packet *packet = &replica->packets[slot];
+	const struct replica_saved *saved = &replica->saved[slot];
+
+	memcpy(packet->scratch, saved->scratch, sizeof(saved->scratch));
+	packet->output_port = saved->output_port;
+	packet->counted = saved->counted;
+	packet->dropped = saved->dropped;
+	packet->drop_cause = saved->drop_cause;
+}
+
+static const struct access_steps steps = {on_prepare, on_access, on_restore};
+
+static bool take_memory(struct replica *replica)
+{
+	bool taken = true;
+
+	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
+	replica->headers = calloc(BATCH_PACKETS_MAX + 1, sizeof(*replica->headers));
+	replica->saved = calloc(BATCH_PACKETS_MAX, sizeof(*replica->saved));
+	for (uint32_t w = 0; w < replica->engine.workers; w++) {
+		struct replica_worker *worker = &replica->workers[w];
+
+		worker->extras = malloc(EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX);
+		worker->edits.bytes = malloc(EXTRAS_BYTES_MAX);
+		worker->deltas = malloc(DELTAS_BYTES);
+		taken &= worker->extras != NULL && worker->edits.bytes != NULL &&
+			 worker->deltas != NULL;
+	}
+	return taken && replica->packets != NULL && replica->headers != NULL &&
+	       replica->saved != NULL;
+}
+
 enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed, uint64_t hash_seed,
-	bool tracks, uint32_t ports_count)
+	bool tracks, uint32_t ports_count, uint32_t workers)
 {
 	memset(replica, 0, sizeof(*replica));
-	engine_open(&replica->engine, hash_seed, tracks, on_expire, replica);
+	engine_open(&replica->engine, hash_seed, tracks, workers, on_expire, replica);
 	replica->seed = seed;
 	replica->stage = stage;
 	replica->ports_count = ports_count;
-	replica->packets = calloc(BATCH_PACKETS_MAX, sizeof(*replica->packets));
-	replica->headers = calloc(BATCH_PACKETS_MAX + 1, sizeof(*replica->headers));
-	replica->extras.bytes = malloc(EXTRAS_ROOM_BYTES);
-	replica->edit_bytes.bytes = malloc(EDITS_BYTES_MAX);
-	if (replica->packets == NULL || replica->headers == NULL || replica->extras.bytes == NULL ||
-		replica->edit_bytes.bytes == NULL)
+	if (!take_memory(replica))
 		return STATUS_NO_MEMORY;
-	return STATUS_OK;
+	return access_open(&replica->access, &replica->engine, &steps, replica);
 }
 
 void replica_close(struct replica *replica)
 {
 	for (uint32_t i = 0; i < replica->vnfs_count; i++)
 		replica->vnfs[i].ops->close(replica->vnfs[i].self);
+	access_close(&replica->access);
+	for (uint32_t w = 0; w < WORKERS_MAX; w++) {
+		free(replica->workers[w].extras);
+		free(replica->workers[w].edits.bytes);
+		free(replica->workers[w].deltas);
+	}
 	engine_close(&replica->engine);
 	free(replica->packets);
 	free(replica->headers);
-	free(replica->extras.bytes);
-	free(replica->edit_bytes.bytes);
+	free(replica->saved);
 }
 
 static void name_vnf(const struct replica *replica, struct vnf_host *vnf)
@@ -127,6 +192,7 @@ enum status replica_ready(struct replica *replica)
 /* Emitted packets and alarms of the stages before go along; their determinants are their own. */
 static void take_extras(struct replica *replica, const struct outcome_view *before)
 {
+	struct replica_worker *worker = &replica->workers[0];
 	const struct outcome_extra *extra;
 	uint32_t offset = 0;
 
@@ -135,9 +201,13 @@ static void take_extras(struct replica *replica, const struct outcome_view *befo
 
 		if (extra->type == EXTRA_DETERMINANT)
 			continue;
-		BUG_ON(replica->extras.used + bytes > EXTRAS_BYTES_MAX);
-		memcpy(replica->extras.bytes + replica->extras.used, extra, bytes);
-		replica->extras.used += bytes;
+		if (bytes > replica->room[extra->record]) {
+			replica->diverged = 1;
+			return;
+		}
+		replica->room[extra->record] -= bytes;
+		memcpy(worker->extras + worker->extras_used, extra, bytes);
+		worker->extras_used += bytes;
 	}
 }
 
@@ -157,27 +227,38 @@ static void index_leader(struct replica *replica)
 	}
 }
 
+static void take_before(struct replica *replica, const struct outcome_view *before)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < before->header->count; i++) {
+		replica->before_delta[i] = at;
+		at += before->records[i].delta_bytes;
+	}
+	take_extras(replica, before);
+}
+
 void replica_begin(struct replica *replica, const struct batch_view *batch,
 	const struct outcome_view *before, void *out)
 {
 	replica->out = out;
 	replica->delta = out == NULL ? NULL
 				     : replica->out + outcome_deltas_at(batch->header->count);
-	replica->extras.used = 0;
-	replica->edit_bytes.used = 0;
-	replica->edits_count = 0;
-	replica->edits_left = EDITS_MAX - (before == NULL ? 0 : before->header->edits);
-	replica->edit_bytes_left =
-		EDITS_BYTES_MAX - (before == NULL ? 0 : before->header->edit_bytes);
-	replica->determinant_bytes = 0;
+	replica->batch = batch;
 	replica->before = before;
-	replica->engine.batch_digest = 0;
-	replica->engine.batch_aborted = 0;
-	memset(replica->emits, 0, sizeof(replica->emits));
-	if (before != NULL) {
-		replica->before_delta = before->deltas;
-		take_extras(replica, before);
+	engine_batch_zero(&replica->engine);
+	for (uint32_t w = 0; w < replica->engine.workers; w++) {
+		struct replica_worker *worker = &replica->workers[w];
+
+		worker->extras_used = worker->edits.used = worker->edits.count = 0;
+		worker->digest = 0;
 	}
+	memset(replica->emits, 0, sizeof(replica->emits));
+	memset(replica->determinant_bytes, 0, sizeof(replica->determinant_bytes));
+	for (uint32_t i = 0; i < batch->header->count; i++)
+		replica->room[i] = batch->records[i]->length + PACKET_ROOM_BYTES;
+	if (before != NULL)
+		take_before(replica, before);
 	if (replica->determinants == DETERMINANT_REPLAY && replica->leader.header != NULL)
 		index_leader(replica);
 }
@@ -188,93 +269,27 @@ static uint16_t port_across(const struct replica *replica, uint16_t port)
 	return (port ^ 1) < replica->ports_count ? port ^ 1 : port;
 }
 
-static bool add_edit(struct replica *replica, uint32_t record, enum delta_operation operation,
-	uint16_t offset, const void *bytes, uint16_t bytes_count)
-{
-	struct replica_extras *room = &replica->edit_bytes;
-	uint16_t *last = &replica->edits_last[record];
-	size_t put;
-
-	if (replica->edits_count == EDITS_MAX || replica->record_edit_bytes[record] + bytes_count >
-							 DELTA_BYTES_MAX - 2 * HEADER_VIEW_BYTES)
-		return false;
-	put = delta_put(room->bytes + room->used, EDITS_BYTES_MAX - room->used, operation, offset,
-		bytes, bytes_count);
-	if (put == 0)
-		return false;
-	replica->record_edit_bytes[record] += (uint32_t)put;
-	replica->edits[replica->edits_count++] = (struct replica_edit){
-		.bytes = (uint16_t)put,
-		.at = room->used,
-	};
-	room->used += (uint32_t)put;
-	if (*last == 0)
-		replica->edits_first[record] = (uint16_t)replica->edits_count;
-	else
-		replica->edits[*last - 1].next = (uint16_t)replica->edits_count;
-	*last = (uint16_t)replica->edits_count;
-	return true;
-}
-
-/* The view holds the packet's first bytes as long as no resize has cut them. */
-static bool resize(struct replica *replica, struct vnf_packet *packet, uint16_t length)
-{
-	if (!add_edit(replica, packet->record, DELTA_RESIZE, length, NULL, 0))
-		return false;
-	packet->length = length;
-	if (packet->header_bytes > length)
-		packet->header_bytes = length;
-	return true;
-}
-
-/* What is in view is changed there, the rest is an edit of its own. */
-static bool edit(struct replica *replica, struct vnf_packet *packet, uint16_t offset,
-	const uint8_t *bytes, uint16_t bytes_count)
-{
-	uint16_t in_view = 0;
-
-	if (offset < packet->header_bytes) {
-		in_view = packet->header_bytes - offset;
-		if (in_view > bytes_count)
-			in_view = bytes_count;
-	}
-	if (in_view < bytes_count &&
-		!add_edit(replica, packet->record, DELTA_EDIT, offset + in_view, bytes + in_view,
-			bytes_count - in_view))
-		return false;
-	if (in_view > 0)
-		memcpy(packet->current + offset, bytes, in_view);
-	return true;
-}
-
 /* The packet as the stages before have left it. */
-static void load_before(struct replica *replica, struct vnf_packet *packet)
+static void load_before(struct replica *replica, struct replica_worker *worker,
+	struct vnf_packet *packet)
 {
 	const struct outcome_record *record = &replica->before->records[packet->record];
-	const uint8_t *at = replica->before_delta, *end = at + record->delta_bytes;
-	bool fits = true;
 
-	replica->before_delta = end;
 	if (outcome_verdict(record) == VERDICT_DROP)
 		packet->dropped = true;
 	if (outcome_verdict(record) != VERDICT_FORWARD)
 		return;
 	packet->output_port = record->where;
-	while (at < end && fits) {
-		struct delta_step step;
-
-		fits = delta_next(&step, &at, end) == STATUS_OK;
-		if (fits && step.operation == DELTA_EDIT)
-			fits = edit(replica, packet, step.offset, step.bytes, step.length);
-		else if (fits) /* no call of a VNF inserts or removes */
-			fits = step.operation == DELTA_RESIZE &&
-			       resize(replica, packet, step.offset);
-	}
-	replica->diverged |= !fits;
+	if (!edits_load(&worker->edits, packet, &replica->room[packet->record],
+		    replica->before->deltas + replica->before_delta[packet->record],
+		    record->delta_bytes))
+		atomic_write_relaxed(&replica->diverged, 1u);
 }
 
-static void load_packet(struct replica *replica, const struct batch_view *batch, uint32_t i)
+static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 {
+	struct replica_worker *worker = &replica->workers[number];
+	const struct batch_view *batch = replica->batch;
 	const struct batch_record *record = batch->records[i];
 	struct vnf_packet *packet = &replica->packets[i];
 	uint32_t length = record->length;
@@ -292,67 +307,94 @@ static void load_packet(struct replica *replica, const struct batch_view *batch,
 	packet->cksum_bad = (record->flags & (RECORD_IP_CKSUM_BAD | RECORD_L4_CKSUM_BAD)) != 0;
 	packet->dropped = record->kind != RECORD_PACKET;
 	packet->record = (uint16_t)i;
+	packet->worker = (uint8_t)number;
 	packet->host = NULL;
-	replica->edits_first[i] = replica->edits_last[i] = 0;
-	replica->record_edit_bytes[i] = 0;
+	edits_forget(&worker->edits, i);
 	copy_frame(packet->current, packet->arrival, packet->header_bytes);
 	if (replica->before != NULL && record->kind == RECORD_PACKET)
-		load_before(replica, packet);
+		load_before(replica, worker, packet);
 }
 
-static void run_vnf(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
+/* The packet phase's first part: what the packet's transaction is. */
+static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
 {
-	const struct vnf_ops *ops = vnf->ops;
-	struct vnf_packet *packets = replica->packets;
+	struct access_txn *txn = &replica->access.txns[packet->record];
 
+	packet->host = vnf;
+	packet->home = VNF_HOME_NONE;
+	packet->wants_access = packet->prepares = packet->shared = packet->expects = false;
+	packet->aborted = false;
+	packet->counted = 0;
+	memset(packet->scratch, 0, sizeof(packet->scratch));
+	*txn = (struct access_txn){
+		.id = packet->id, .now_ns = packet->clock_ns, .context = packet->scratch};
+	vnf->ops->pre(vnf->self, packet);
+	txn->home = packet->home;
+	txn->prepares = packet->prepares && vnf->ops->prepare != NULL;
+	txn->flows = packet->wants_access && vnf->ops->access != NULL;
+	txn->alone = packet->shared;
+}
+
+static bool has_transaction(const struct replica *replica, uint32_t record)
+{
+	const struct access_txn *txn = &replica->access.txns[record];
+
+	return txn->flows || txn->prepares || txn->operations_count > 0;
+}
+
+/* The packet phase's last part; what it counted counts. */
+static void post_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
+{
+	uint64_t *counters = replica->workers[packet->worker].counters[vnf->number];
+
+	packet->aborted = replica->access.txns[packet->record].aborted;
+	if (!packet->dropped)
+		vnf->ops->post(vnf->self, packet);
+	for (uint32_t counted = packet->counted; counted != 0; counted &= counted - 1)
+		counters[__builtin_ctz(counted)]++;
+}
+
+static void prefetch_entry(const struct vnf_packet *packet)
+{
+	if (packet->expects)
+		table_prefetch_entry(packet->expected_table, packet->expected_shard,
+			packet->expected_hash);
+}
+
+/* By one worker: a chunk of packets through one VNF. */
+static void run_chunk(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
+{
+	struct vnf_packet *packets = replica->packets;
+	uint64_t passing[BATCH_PACKETS_MAX / 64] = {0};
+
+	access_begin_one(&replica->access);
+	replica->vnf = vnf;
 	for (uint32_t i = from; i < to; i++) {
 		if (packets[i].dropped)
 			continue;
-		packets[i].host = vnf;
-		packets[i].home = VNF_HOME_NONE;
-		packets[i].wants_access = false;
-		packets[i].shared = false;
-		packets[i].expects = false;
-		memset(packets[i].scratch, 0, sizeof(packets[i].scratch));
-		ops->pre(vnf->self, &packets[i]);
+		passing[i / 64] |= 1ull << (i % 64);
+		pre_packet(replica, vnf, &packets[i]);
+		if (replica->access.txns[i].operations_count > 0)
+			save(replica, i);
 	}
+#define PASSES(i) (passing[(i) / 64] >> ((i) % 64) & 1)
 	for (uint32_t i = from; i < to; i++)
-		if (!packets[i].dropped && packets[i].expects)
-			table_prefetch_entry(packets[i].expected_table, packets[i].expected_hash);
-	for (uint32_t i = from; i < to; i++) {
-		if (packets[i].dropped || !packets[i].wants_access)
-			continue;
-		txn_begin(&replica->txn, &replica->engine, packets[i].id, packets[i].clock_ns,
-			packets[i].home);
-		replica->txn.shared |= packets[i].shared;
-		replica->txn.table_base = (uint16_t)vnf->table_base;
-		ops->access(vnf->self, &packets[i], &replica->txn);
-		(void)txn_end(&replica->txn);
-	}
+		if (PASSES(i))
+			prefetch_entry(&packets[i]);
 	for (uint32_t i = from; i < to; i++)
-		if (!packets[i].dropped)
-			ops->post(vnf->self, &packets[i]);
+		if (PASSES(i) && !packets[i].dropped && has_transaction(replica, i))
+			access_one(&replica->access, i);
+	for (uint32_t i = from; i < to; i++)
+		if (PASSES(i))
+			post_packet(replica, vnf, &packets[i]);
+#undef PASSES
 }
 
-/* The packet's delta: what changed in view, then edits beyond it in the order they were made. */
-static uint32_t put_delta(const struct replica *replica, uint32_t i, uint8_t *out)
+static void put_record(struct replica *replica, uint32_t i, uint8_t *delta)
 {
 	const struct vnf_packet *packet = &replica->packets[i];
-	uint32_t bytes =
-		(uint32_t)delta_diff(out, packet->arrival, packet->current, packet->header_bytes);
-
-	for (uint32_t e = replica->edits_first[i]; e != 0; e = replica->edits[e - 1].next) {
-		const struct replica_edit *edit = &replica->edits[e - 1];
-
-		memcpy(out + bytes, replica->edit_bytes.bytes + edit->at, edit->bytes);
-		bytes += edit->bytes;
-	}
-	return bytes;
-}
-
-static void put_record(struct replica *replica, const struct batch_record *record, uint32_t i)
-{
-	const struct vnf_packet *packet = &replica->packets[i];
+	const struct batch_record *record = replica->batch->records[i];
+	struct replica_worker *worker = &replica->workers[packet->worker];
 	struct outcome_record *out = (struct outcome_record *)(replica->out + outcome_deltas_at(i));
 
 	*out = (struct outcome_record){0};
@@ -366,12 +408,126 @@ static void put_record(struct replica *replica, const struct batch_record *recor
 	} else {
 		out->verdict = VERDICT_FORWARD;
 		out->where = (uint8_t)packet->output_port;
-		out->delta_bytes = (uint16_t)put_delta(replica, i, replica->delta);
+		out->delta_bytes = (uint16_t)edits_delta(&worker->edits, packet, delta);
 	}
 	if (replica->engine.tracks)
-		replica->engine.batch_digest += digest_of_short(replica->delta, out->delta_bytes,
+		worker->digest += digest_of_short(delta, out->delta_bytes,
 			digest_mix(packet->id) + (uint64_t)(out->verdict << 8 | out->where));
-	replica->delta += out->delta_bytes;
+}
+
+static uint32_t delta_bytes(const struct replica *replica, uint32_t i)
+{
+	return ((const struct outcome_record *)(replica->out + outcome_deltas_at(i)))->delta_bytes;
+}
+
+static void execute_chunk(struct replica *replica, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++)
+		load_packet(replica, 0, i);
+	for (uint32_t v = 0; v < replica->vnfs_count; v++)
+		run_chunk(replica, &replica->vnfs[v], from, to);
+	for (uint32_t i = from; i < to && replica->out != NULL; i++) {
+		put_record(replica, i, replica->delta);
+		replica->delta += delta_bytes(replica, i);
+	}
+}
+
+/* A worker's slice of the packets in work. */
+static uint32_t slice(const struct replica *replica, uint32_t worker)
+{
+	return replica->from + (replica->to - replica->from) * worker / replica->engine.workers;
+}
+
+static bool pre_work(void *context, uint32_t worker)
+{
+	struct replica *replica = context;
+	uint32_t from = slice(replica, worker), to = slice(replica, worker + 1);
+
+	for (uint32_t i = from; i < to; i++) {
+		struct vnf_packet *packet = &replica->packets[i];
+
+		if (replica->vnf == replica->vnfs)
+			load_packet(replica, worker, i);
+		if (packet->dropped) {
+			replica->access.txns[i] = (struct access_txn){0};
+			continue;
+		}
+		pre_packet(replica, replica->vnf, packet);
+		prefetch_entry(packet);
+		save(replica, i);
+		if (packet->dropped)
+			replica->access.txns[i] = (struct access_txn){0};
+		else if (has_transaction(replica, i))
+			access_declare(&replica->access, worker, i);
+	}
+	return true;
+}
+
+static bool post_work(void *context, uint32_t number)
+{
+	struct replica *replica = context;
+	struct replica_worker *worker = &replica->workers[number];
+	uint32_t from = slice(replica, number), to = slice(replica, number + 1);
+	bool last = replica->vnf == &replica->vnfs[replica->vnfs_count - 1];
+
+	worker->deltas_used = 0;
+	for (uint32_t i = from; i < to; i++) {
+		struct vnf_packet *packet = &replica->packets[i];
+
+		/* Not what came dropped from the VNF or the stage before. */
+		if (packet->host == replica->vnf)
+			post_packet(replica, replica->vnf, packet);
+		if (!last || replica->out == NULL)
+			continue;
+		put_record(replica, i, worker->deltas + worker->deltas_used);
+		worker->deltas_used += delta_bytes(replica, i);
+	}
+	return true;
+}
+
+/* By the whole team. */
+static void execute_together(struct replica *replica, uint32_t from, uint32_t to)
+{
+	struct team *team = replica->team;
+
+	replica->from = from;
+	replica->to = to;
+	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
+		replica->vnf = &replica->vnfs[v];
+		access_begin(&replica->access, from, to);
+		team->run(team, pre_work, replica);
+		access_run(&replica->access, team);
+		team->run(team, post_work, replica);
+	}
+	for (uint32_t w = 0; w < replica->engine.workers && replica->out != NULL; w++) {
+		memcpy(replica->delta, replica->workers[w].deltas,
+			replica->workers[w].deltas_used);
+		replica->delta += replica->workers[w].deltas_used;
+	}
+}
+
+static uint64_t now_ns(const struct replica *replica)
+{
+	return replica->access.clock_ns == NULL ? 0 : replica->access.clock_ns();
+}
+
+/* Records in one timer quantum: no timer can fire, old or new, so phases may run apart. */
+static void execute_quantum(struct replica *replica, uint32_t from, uint32_t to)
+{
+	struct decision *decision = &replica->access.decision;
+	bool together = replica->team != NULL && decision_team(decision, to - from);
+	uint64_t began_ns = replica->engine.workers > 1 ? now_ns(replica) : 0;
+
+	engine_advance(&replica->engine, replica->batch->records[from]->clock_ns,
+		replica->batch->header->first_id + from);
+	if (together)
+		execute_together(replica, from, to);
+	for (uint32_t at = from; at < to && !together; at += CHUNK) {
+		counter_add(replica->engine.progress, 1);
+		execute_chunk(replica, at, to - at < CHUNK ? to : at + CHUNK);
+	}
+	if (replica->engine.workers > 1)
+		decision_learn_team(decision, together, to - from, now_ns(replica) - began_ns);
 }
 
 void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from,
@@ -379,51 +535,50 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 {
 	while (from < to) {
 		uint64_t clock_ns = batch->records[from]->clock_ns;
-		uint32_t end = from, most = to - from < CHUNK ? to : from + CHUNK;
+		uint32_t end = from + 1;
 
-		/*
-		 * Within one timer quantum no timer can fire, old or new: the phases may run
-		 * apart.
-		 */
-		while (end < most &&
-			!engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
-			load_packet(replica, batch, end++);
+		while (end < to && !engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
+			end++;
 		counter_add(replica->engine.progress, 1);
-		engine_advance(&replica->engine, clock_ns, batch->header->first_id + from);
-		for (uint32_t i = 0; i < replica->vnfs_count; i++)
-			run_vnf(replica, &replica->vnfs[i], from, end);
-		if (replica->out != NULL)
-			for (uint32_t i = from; i < end; i++)
-				put_record(replica, batch->records[i], i);
+		execute_quantum(replica, from, end);
 		from = end;
 	}
 }
 
 /* The batch's extras by record; those of one record in the order in which they came. */
-static void put_extras(struct replica *replica, uint8_t *out)
+static uint32_t put_extras(struct replica *replica, uint8_t *out)
 {
-	uint32_t first[BATCH_PACKETS_MAX], last[BATCH_PACKETS_MAX], bytes;
-	const uint8_t *extras = replica->extras.bytes;
-	const struct outcome_extra *extra;
+	uint16_t first[BATCH_PACKETS_MAX] = {0}, last[BATCH_PACKETS_MAX];
+	uint8_t *begin = out;
+	uint32_t places = 0;
 
-	memset(first, 0xff, sizeof(first));
-	for (uint32_t at = 0; at < replica->extras.used; at += bytes) {
-		extra = (const struct outcome_extra *)(extras + at);
-		bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
-		replica->extras_next[at / 8] = UINT32_MAX;
-		if (first[extra->record] == UINT32_MAX)
-			first[extra->record] = at;
-		else
-			replica->extras_next[last[extra->record] / 8] = at;
-		last[extra->record] = at;
+	for (uint32_t w = 0; w < replica->engine.workers; w++) {
+		const struct replica_worker *worker = &replica->workers[w];
+
+		for (uint32_t at = 0; at < worker->extras_used;) {
+			const struct outcome_extra *extra =
+				(const struct outcome_extra *)(worker->extras + at);
+			uint16_t record = extra->record;
+
+			replica->places[places++] = (struct extra_place){worker->extras + at, 0};
+			if (first[record] == 0)
+				first[record] = (uint16_t)places;
+			else
+				replica->places[last[record] - 1].next = (uint16_t)places;
+			last[record] = (uint16_t)places;
+			at += (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+		}
 	}
-	for (uint32_t i = 0; i < BATCH_PACKETS_MAX; i++)
-		for (uint32_t at = first[i]; at != UINT32_MAX; at = replica->extras_next[at / 8]) {
-			extra = (const struct outcome_extra *)(extras + at);
-			bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+	for (uint32_t i = 0; i < replica->batch->header->count && places > 0; i++)
+		for (uint32_t p = first[i]; p != 0; p = replica->places[p - 1].next) {
+			const struct outcome_extra *extra =
+				(const struct outcome_extra *)replica->places[p - 1].at;
+			uint32_t bytes = (uint32_t)sizeof(*extra) + ALIGN_UP(extra->bytes, 8u);
+
 			memcpy(out, extra, bytes);
 			out += bytes;
 		}
+	return (uint32_t)(out - begin);
 }
 
 uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
@@ -432,27 +587,36 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 	uint32_t count = batch->header->count;
 	uint8_t *deltas = replica->out + outcome_deltas_at(count);
 	uint8_t *extras = replica->out + ALIGN_UP((uint32_t)(replica->delta - replica->out), 8u);
+	uint64_t digest = engine_batch_digest(&replica->engine);
+	uint32_t extra_bytes;
 
 	memset(replica->delta, 0, (size_t)(extras - replica->delta));
-	if (replica->extras.used > 0)
-		put_extras(replica, extras);
-	if (replica->engine.tracks && replica->extras.used > 0)
-		replica->engine.batch_digest +=
-			digest_of(extras, replica->extras.used, batch->header->first_id);
+	extra_bytes = put_extras(replica, extras);
+	for (uint32_t w = 0; w < replica->engine.workers; w++)
+		digest += replica->workers[w].digest;
+	if (extra_bytes > 0 && replica->engine.tracks)
+		digest += digest_of(extras, extra_bytes, batch->header->first_id);
 	*header = (struct outcome_header){
 		.magic = OUTCOME_MAGIC,
 		.batch_no = batch->header->batch_no,
 		.first_id = batch->header->first_id,
-		.digest = replica->engine.tracks ? replica->engine.batch_digest : 0,
-		.bytes = (uint32_t)(extras - replica->out) + replica->extras.used,
+		.digest = replica->engine.tracks ? digest : 0,
+		.bytes = (uint32_t)(extras - replica->out) + extra_bytes,
 		.delta_bytes = (uint32_t)(replica->delta - deltas),
-		.extra_bytes = replica->extras.used,
+		.extra_bytes = extra_bytes,
 		.count = (uint16_t)count,
-		.aborted = (uint16_t)replica->engine.batch_aborted,
-		.edits = replica->edits_count,
-		.edit_bytes = replica->edit_bytes.used,
+		.aborted = (uint16_t)engine_batch_aborted(&replica->engine),
 	};
 	return header->bytes;
+}
+
+static uint64_t counter_of(const struct replica *replica, uint32_t vnf, uint32_t counter)
+{
+	uint64_t count = 0;
+
+	for (uint32_t w = 0; w < replica->engine.workers; w++)
+		count += replica->workers[w].counters[vnf][counter];
+	return count;
 }
 
 static void begin_apart(struct replica *replica, const struct vnf_host *vnf, uint64_t id)
@@ -463,42 +627,46 @@ static void begin_apart(struct replica *replica, const struct vnf_host *vnf, uin
 
 void replica_keep_counters(struct replica *replica, uint64_t next_id)
 {
-	uint64_t batch_digest = replica->engine.batch_digest; /* replicas keep at other times */
+	/* Replicas keep at other times. */
+	uint64_t batch_digest = replica->engine.shards[0].sums.batch_digest;
 
 	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
 		const struct vnf_host *vnf = &replica->vnfs[v];
 
 		begin_apart(replica, vnf, next_id - 1);
 		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
-			uint64_t *count;
+			uint64_t counted = counter_of(replica, v, (uint32_t)i), *count;
 
 			/*
 			 * All of them each time: an entry's version is in the state's digest, and
 			 * who folded before, when, is no part of the state.
 			 */
-			if (vnf->counters[i] == 0)
+
+			if (counted == 0)
 				continue;
 			count = txn_modify(&replica->txn, vnf->table_count, &i);
 			if (count == NULL)
 				count = txn_insert(&replica->txn, vnf->table_count, &i);
 			BUG_ON(count == NULL);
-			*count = vnf->counters[i];
+			*count = counted;
 		}
 		(void)txn_end(&replica->txn);
 	}
-	replica->engine.batch_digest = batch_digest;
+	replica->engine.shards[0].sums.batch_digest = batch_digest;
 }
 
 void replica_load_counters(struct replica *replica)
 {
 	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
-		struct vnf_host *vnf = &replica->vnfs[v];
+		const struct vnf_host *vnf = &replica->vnfs[v];
 
 		begin_apart(replica, vnf, 0);
 		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
 			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
 
-			vnf->counters[i] = kept == NULL ? 0 : *kept;
+			for (uint32_t w = 0; w < replica->engine.workers; w++)
+				replica->workers[w].counters[v][i] = 0;
+			replica->workers[0].counters[v][i] = kept == NULL ? 0 : *kept;
 		}
 	}
 }
@@ -524,6 +692,28 @@ void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint
 	show->count++;
 }
 
+/* What the decision model sees and picks. */
+static void show_engine(const struct replica *replica, struct vnf_show *show)
+{
+	const struct decision *decision = &replica->access.decision;
+
+	show->vnf = "engine";
+	vnf_show(show, "", "workers", decision->workers);
+	if (decision->workers == 1 && decision->forced == STRATEGIES)
+		return;
+	vnf_show(show, "batches", "one_worker", decision->alone);
+	vnf_show(show, "batches", "team", decision->team);
+	vnf_show(show, "batches", "taken_back", decision->taken_back);
+	vnf_show(show, "batches", "not_by_graph", decision->not_by_graph);
+	for (uint32_t s = 0; s < STRATEGIES; s++)
+		if (decision->chosen[s] > 0)
+			vnf_show(show, "strategy", strategy_name(s), decision->chosen[s]);
+	vnf_show(show, "batch", "operations", (uint64_t)decision->operations);
+	vnf_show(show, "batch", "longest_chain", (uint64_t)decision->longest);
+	vnf_show(show, "batch", "aborts_per_1000", (uint64_t)(decision->abort_rate * 1000));
+	vnf_show(show, "batch", "operation_ns", (uint64_t)decision->cost_ns);
+}
+
 void replica_show(struct replica *replica, struct figures *figures)
 {
 	struct vnf_show show = {.figures = figures};
@@ -533,205 +723,15 @@ void replica_show(struct replica *replica, struct figures *figures)
 
 		show.vnf = vnf->name;
 		for (uint32_t i = 0; i < vnf->ops->counters_count; i++)
-			vnf_show(&show, "", vnf->ops->counters[i], vnf->counters[i]);
+			vnf_show(&show, "", vnf->ops->counters[i], counter_of(replica, v, i));
 		for (uint32_t t = 0; t < vnf->table_count; t++)
 			vnf_show(&show, replica->engine.tables[vnf->table_base + t].spec.name,
-				"entries", replica->engine.tables[vnf->table_base + t].count);
+				"entries", table_count(&replica->engine.tables[vnf->table_base + t]));
 		if (vnf->ops->show == NULL)
 			continue;
 		begin_apart(replica, vnf, 0);
 		vnf->ops->show(vnf->self, &replica->txn, &show);
 	}
+	show_engine(replica, &show);
 	atomic_write_release(&figures->count, show.count);
-}
-
-void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
-{
-	const struct vnf_host *vnf = packet->host;
-
-	BUG_ON(table >= vnf->table_count);
-	packet->expected_table = &vnf->replica->engine.tables[vnf->table_base + table];
-	packet->expected_hash = table_hash(packet->expected_table, key);
-	packet->expects = true;
-	table_prefetch_index(packet->expected_table, packet->expected_hash);
-}
-
-void vnf_drop(struct vnf_packet *packet, uint8_t cause)
-{
-	packet->dropped = true;
-	packet->drop_cause = cause & (DROP_CAUSES_MAX - 1);
-}
-
-void vnf_count(struct vnf_packet *packet, uint32_t counter)
-{
-	if (counter < COUNTERS_PER_VNF)
-		packet->host->counters[counter]++;
-}
-
-uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw)
-{
-	const struct replica *replica = packet->host->replica;
-	uint64_t words[3] = {packet->id, replica->vnfs_before + packet->host->number, draw};
-
-	return digest_of(words, sizeof(words), replica->seed);
-}
-
-/* Room for an extra's content, or NULL. */
-static uint8_t *add_extra(struct vnf_packet *packet, enum extra_type type, uint32_t bytes)
-{
-	struct replica_extras *extras = &packet->host->replica->extras;
-	uint32_t padded = ALIGN_UP(bytes, 8u);
-	struct outcome_extra extra = {.type = type, .record = packet->record, .bytes = bytes};
-	uint8_t *at = extras->bytes + extras->used;
-	uint32_t *determinants = &packet->host->replica->determinant_bytes;
-
-	/* What VNFs emit never takes the room of what they are told. */
-	if (type == EXTRA_DETERMINANT) {
-		if (*determinants + sizeof(extra) + padded > DETERMINANTS_BYTES_MAX)
-			return NULL;
-		*determinants += (uint32_t)sizeof(extra) + padded;
-	} else if (extras->used - *determinants + sizeof(extra) + padded > EXTRAS_BYTES_MAX) {
-		return NULL;
-	}
-	memcpy(at, &extra, sizeof(extra));
-	memset(at + sizeof(extra), 0, padded);
-	extras->used += (uint32_t)sizeof(extra) + padded;
-	return at + sizeof(extra);
-}
-
-void vnf_alarm(struct vnf_packet *packet, const char *text)
-{
-	uint32_t bytes = (uint32_t)strnlen(text, ALARM_BYTES_MAX);
-	uint8_t *at = add_extra(packet, EXTRA_ALARM, bytes);
-
-	if (at != NULL)
-		memcpy(at, text, bytes);
-}
-
-bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes)
-{
-	uint8_t *count = &packet->host->replica->emits[packet->record];
-	uint8_t *at;
-
-	if (*count == EMITS_PER_PACKET_MAX || port >= packet->host->replica->ports_count ||
-		frame_bytes < FRAME_BYTES_MIN || frame_bytes > FRAME_BYTES_MAX)
-		return false;
-	at = add_extra(packet, EXTRA_EMIT, 8 + frame_bytes);
-	if (at == NULL)
-		return false;
-	memcpy(at, &port, sizeof(port));
-	memcpy(at + 8, frame, frame_bytes);
-	(*count)++;
-	return true;
-}
-
-/* Whether this stage may make one more edit beyond the view; takes it off what is left. */
-static bool may_edit(struct replica *replica, uint32_t bytes)
-{
-	if (replica->edits_left == 0 || replica->edit_bytes_left < bytes)
-		return false;
-	replica->edits_left--;
-	replica->edit_bytes_left -= bytes;
-	return true;
-}
-
-bool vnf_edit(struct vnf_packet *packet, uint16_t offset, const void *bytes, uint16_t bytes_count)
-{
-	struct replica *replica = packet->host->replica;
-
-	uint32_t end = (uint32_t)offset + bytes_count;
-
-	return end <= packet->length &&
-	       (end <= packet->header_bytes ||
-		       may_edit(replica, DELTA_OPERATION_BYTES + bytes_count)) &&
-	       edit(replica, packet, offset, bytes, bytes_count);
-}
-
-bool vnf_resize(struct vnf_packet *packet, uint16_t length)
-{
-	return length >= FRAME_BYTES_MIN &&
-	       may_edit(packet->host->replica, DELTA_OPERATION_BYTES) &&
-	       resize(packet->host->replica, packet, length);
-}
-
-/* Part of a range of bytes, where it overlaps [from, to): copied from bytes there, or zeroed. */
-static void overlay(uint8_t *out, uint32_t offset, uint32_t count, uint32_t from, uint32_t to,
-	const uint8_t *bytes)
-{
-	uint32_t begin = from > offset ? from : offset;
-	uint32_t end = to < offset + count ? to : offset + count;
-
-	if (begin >= end)
-		return;
-	if (bytes != NULL)
-		memcpy(out + (begin - offset), bytes + (begin - from), end - begin);
-	else
-		memset(out + (begin - offset), 0, end - begin);
-}
-
-bool vnf_read(const struct vnf_packet *packet, uint32_t offset, void *bytes, uint32_t bytes_count)
-{
-	const struct replica *replica = packet->host->replica;
-	const struct batch_record *record = (const struct batch_record *)packet->arrival - 1;
-	uint32_t length = record->length;
-
-	if (bytes_count > packet->length || offset > packet->length - bytes_count ||
-		!packet->host->ops->reads_payload)
-		return false;
-	overlay(bytes, offset, bytes_count, 0, length, packet->arrival);
-	for (uint32_t e = replica->edits_first[packet->record]; e != 0;
-		e = replica->edits[e - 1].next) {
-		const uint8_t *at = replica->edit_bytes.bytes + replica->edits[e - 1].at;
-		struct delta_step step;
-
-		BUG_ON(delta_next(&step, &at, at + replica->edits[e - 1].bytes) != STATUS_OK);
-		if (step.operation == DELTA_EDIT)
-			overlay(bytes, offset, bytes_count, step.offset,
-				(uint32_t)step.offset + step.length, step.bytes);
-		else
-			overlay(bytes, offset, bytes_count, length, step.offset, NULL);
-		if (step.operation == DELTA_RESIZE)
-			length = step.offset;
-	}
-	overlay(bytes, offset, bytes_count, 0, packet->header_bytes, packet->current);
-	return true;
-}
-
-/* The leader's next determinant for this record, or NULL. */
-static const struct outcome_extra *leader_determinant(struct replica *replica, uint16_t record)
-{
-	const struct outcome_extra *extra;
-
-	while ((extra = outcome_extra_next(&replica->leader, &replica->leader_extras[record])) !=
-			NULL &&
-		extra->record == record)
-		if (extra->type == EXTRA_DETERMINANT)
-			return extra;
-	return NULL;
-}
-
-void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
-	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context)
-{
-	struct replica *replica = packet->host->replica;
-	uint8_t *at;
-
-	memset(value, 0, value_bytes);
-	if (replica->determinants == DETERMINANT_RECORD) {
-		ask(value, value_bytes, context);
-	} else {
-		const struct outcome_extra *extra = leader_determinant(replica, packet->record);
-
-		if (extra == NULL || extra->bytes != value_bytes)
-			replica->diverged = true;
-		else
-			memcpy(value, outcome_extra_content(extra), value_bytes);
-	}
-	at = value_bytes <= DETERMINANT_BYTES_MAX
-		     ? add_extra(packet, EXTRA_DETERMINANT, value_bytes)
-		     : NULL;
-	if (at != NULL)
-		memcpy(at, value, value_bytes);
-	else
-		replica->diverged = true;
 }

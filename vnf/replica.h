@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The replica's core: runs batches through a stage's VNFs and writes outcomes. Master and slave are
- * this same code. One thread; no I/O, no clock, no allocation after replica_ready.
+ * this same code. Packet phases (pre, post) go by slices of the batch, state access phases by
+ * txn/access.h; by one worker, or by the whole team, whose threads are the caller's. No I/O, no
+ * clock, no allocation after replica_ready.
  */
 #ifndef UNDERSTUDY_VNF_REPLICA_H
 #define UNDERSTUDY_VNF_REPLICA_H
@@ -9,25 +11,11 @@
 #include "core/batch.h"
 #include "core/figures.h"
 #include "core/outcome.h"
-#include "txn/engine.h"
+#include "txn/access.h"
+#include "vnf/edits.h"
 #include "vnf/understudy_vnf.h"
 
 #define COUNTERS_PER_VNF 16
-
-/* Where a VNF's extra output of a batch waits until the outcome is closed. */
-struct replica_extras {
-	uint8_t *bytes;
-	uint32_t used;
-};
-
-/* A delta operation that the header view cannot hold: beyond it, or of another length. */
-struct replica_edit {
-	uint16_t next; /* of the same record: index + 1; 0: none */
-	uint16_t bytes;
-	uint32_t at;
-};
-
-#define EXTRAS_ROOM_BYTES (EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX)
 
 enum determinant_mode { DETERMINANT_RECORD, DETERMINANT_REPLAY };
 
@@ -39,11 +27,41 @@ struct vnf_host {
 	void *self;
 	uint32_t table_base;
 	uint32_t table_count; /* its own; the counters' follows them */
-	uint64_t counters[COUNTERS_PER_VNF];
+};
+
+/* What a worker makes of its packets, until the outcome is closed. */
+struct replica_worker {
+	struct edits edits;
+	uint8_t *extras; /* what VNFs emit besides, and alarms, and determinants */
+	uint32_t extras_used;
+	uint8_t *deltas; /* of its slice, unless that is the whole batch */
+	uint32_t deltas_used;
+	uint64_t digest;
+	uint64_t counters[VNFS_MAX][COUNTERS_PER_VNF];
+} __attribute__((aligned(64)));
+
+/* Where an extra is, and its successor of the same record (index + 1), while they are sorted. */
+struct extra_place {
+	const uint8_t *at;
+	uint16_t next;
+};
+
+/* More than anybody's room and determinants allow for, each at its least. */
+#define EXTRAS_COUNT_MAX ((EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX) / sizeof(struct outcome_extra))
+
+/* A packet as its pre step left it, for an access that runs again. */
+struct replica_saved {
+	uint8_t scratch[VNF_SCRATCH_BYTES];
+	uint16_t output_port;
+	uint16_t counted;
+	bool dropped;
+	uint8_t drop_cause;
 };
 
 struct replica {
 	struct engine engine;
+	struct access access;
+	struct team *team; /* as many workers as the engine has; NULL: there is one */
 	struct vnf_host vnfs[VNFS_MAX];
 	uint32_t vnfs_count;
 	uint64_t seed;
@@ -53,32 +71,34 @@ struct replica {
 	uint32_t ports_count;
 	struct vnf_packet *packets;	       /* BATCH_PACKETS_MAX */
 	uint8_t (*headers)[HEADER_VIEW_BYTES]; /* BATCH_PACKETS_MAX, and slack */
+	struct replica_saved *saved;	       /* BATCH_PACKETS_MAX */
+	struct replica_worker workers[WORKERS_MAX];
+	/* Of each record, over all stages: what it may still take, has emitted, was told. */
+	uint32_t room[BATCH_PACKETS_MAX];
+	uint16_t determinant_bytes[BATCH_PACKETS_MAX];
 	uint8_t emits[BATCH_PACKETS_MAX];
-	struct replica_extras extras;
-	struct replica_extras edit_bytes;
-	struct replica_edit edits[EDITS_MAX];
-	uint32_t edits_count;
-	/* What this stage's VNFs may still add: the rest is for what came before them. */
-	uint32_t edits_left, edit_bytes_left;
-	uint32_t record_edit_bytes[BATCH_PACKETS_MAX];
-	uint32_t determinant_bytes;		 /* of extras */
-	uint16_t edits_first[BATCH_PACKETS_MAX]; /* of each record: index + 1; 0: none */
-	uint16_t edits_last[BATCH_PACKETS_MAX];
-	uint32_t extras_next[EXTRAS_ROOM_BYTES / 8]; /* scratch: sorts extras by record */
+	struct extra_place places[EXTRAS_COUNT_MAX];
 	const struct outcome_view *before; /* what the stage before made of the batch, or NULL */
-	const uint8_t *before_delta;	   /* of the next record to load */
+	uint32_t before_delta[BATCH_PACKETS_MAX]; /* where each record's delta begins there */
 	enum determinant_mode determinants;
 	struct outcome_view leader;		   /* replayed from, in DETERMINANT_REPLAY */
 	uint32_t leader_extras[BATCH_PACKETS_MAX]; /* where to look for each record's next one */
-	uint8_t *out;	/* of the batch in work; NULL: no outcome is wanted */
-	uint8_t *delta; /* where the next delta goes */
-	bool diverged;	/* a recorded determinant was not there, or a delta is not one of ours */
+	uint8_t *out;	   /* of the batch in work; NULL: no outcome is wanted */
+	uint8_t *delta;	   /* where the next delta goes */
+	uint32_t diverged; /* atomic: a determinant was not there, or a delta is not one of ours */
+	/* In work by the team. */
+	const struct batch_view *batch;
+	struct vnf_host *vnf;
+	uint32_t from, to;
 	struct txn txn;
 };
 
-/* Takes memory for nothing but the shell; VNFs are added next. Errors: NO_MEMORY. */
+/*
+ * Takes memory for nothing but the shell; VNFs are added next. workers: of whom a team is given in
+ * replica->team, unless it is one. Errors: NO_MEMORY.
+ */
 MUST_CHECK enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed,
-	uint64_t hash_seed, bool tracks, uint32_t ports_count);
+	uint64_t hash_seed, bool tracks, uint32_t ports_count, uint32_t workers);
 void replica_close(struct replica *replica);
 
 /*
@@ -110,13 +130,18 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch);
 void replica_keep_counters(struct replica *replica, uint64_t next_id);
 void replica_load_counters(struct replica *replica);
 
-/* Between batches: what the VNFs show. */
+/* Between batches: what the VNFs show, and the engine. */
 void replica_show(struct replica *replica, struct figures *figures);
 
 /* The packet after a batch without an outcome in between, for runs to completion. */
 static inline bool replica_forwards(const struct replica *replica, uint32_t record)
 {
 	return !replica->packets[record].dropped;
+}
+
+static inline struct replica_worker *replica_worker_of(const struct vnf_packet *packet)
+{
+	return &packet->host->replica->workers[packet->worker];
 }
 
 #endif

@@ -104,7 +104,7 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 {
 	const struct config_stage *stage = &config->stages[stage_number];
 	enum status status = replica_open(replica, stage_number, config->seed, hash_seed, tracks,
-		config->ports_count);
+		config->ports_count, 1);
 
 	for (uint32_t s = 0; s < stage_number; s++)
 		replica->vnfs_before += config->stages[s].vnfs_count;

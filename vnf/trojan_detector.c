@@ -80,6 +80,13 @@ static bool read_kinds(struct vnf_setup *setup, struct detector *self)
 	return true;
 }
 
+static uint16_t home_of(const void *self, const void *key)
+{
+	const struct detector *detector = self;
+
+	return vnf_home(digest_mix(*(const uint64_t *)key), detector->homes);
+}
+
 static bool detector_open(struct vnf_setup *setup, void **result)
 {
 	static const char *const known[] = {"inside", "kinds", "window_s", "capacity", NULL};
@@ -105,6 +112,7 @@ static bool detector_open(struct vnf_setup *setup, void **result)
 		.value_bytes = sizeof(struct host),
 		.capacity = capacity,
 		.scope = TABLE_FLOW,
+		.home = home_of,
 	};
 	setup->tables_count = 1;
 	*result = self;
@@ -196,7 +204,7 @@ static void detector_pre(const void *self, struct vnf_packet *packet)
 	if (work->sight == SIGHT_NONE)
 		return;
 	work->host = outbound ? source : destination;
-	packet->home = vnf_home(digest_mix(work->host), detector->homes);
+	packet->home = home_of(detector, &work->host);
 	packet->wants_access = true;
 }
 

@@ -5,11 +5,13 @@
  *	const struct vnf_ops understudy_vnf = { .abi = VNF_ABI, .name = "nat", ... };
  *
  * A packet passes three steps (TransNFV section 3): pre parses and decides which entries are
- * wanted,
- * access is one atomic transaction on the declared tables, post uses the results. Everything
- * must be
- * a function of configuration, tables and packets alone: no clock, no random source, no memory kept
- * between packets outside the tables. Steps run in one thread of a replica, master and slave alike.
+ * wanted, access is one atomic transaction on the declared tables, post uses the results. Where
+ * packets share state, operations that pre declares, or a prepare step, come before access, in the
+ * same transaction: txn.h says which is for what.
+ *
+ * Everything must be a function of configuration, tables and packets alone: no clock, no random
+ * source, no memory kept between packets outside the tables. Steps of different packets may run in
+ * different threads at the same time; those of one packet never do.
  */
 #ifndef UNDERSTUDY_VNF_H
 #define UNDERSTUDY_VNF_H
@@ -19,7 +21,7 @@
 
 #include "txn/txn.h"
 
-#define VNF_ABI 2u
+#define VNF_ABI 3u
 #define VNF_HOME_NONE UINT16_MAX
 #define VNF_SCRATCH_BYTES 96
 
@@ -43,10 +45,15 @@ struct vnf_packet {
 	bool cksum_bad;	   /* the port found a wrong checksum */
 	bool dropped;	   /* set by vnf_drop */
 	bool wants_access; /* set in pre; without it access is not called */
-	bool shared;	   /* set in pre: its access may touch other homes' flow state too */
+	bool prepares;	   /* set in pre: it has a prepare step, before access */
+	bool shared;	   /* set in pre: its access may touch everything; all others wait for it */
+	bool aborted;	   /* in post: its transaction was taken back */
 	uint8_t drop_cause;
 	uint16_t record; /* of the batch; the runtime's, as what follows */
+	uint8_t worker;
+	uint16_t counted;
 	bool expects;
+	uint8_t expected_shard;
 	uint32_t expected_hash;
 	const struct table *expected_table;
 	struct vnf_host *host;
@@ -88,7 +95,13 @@ struct vnf_ops {
 	bool (*open)(struct vnf_setup *setup, void **self);
 	void (*close)(void *self);
 	void (*pre)(const void *self, struct vnf_packet *packet);
+	/* Flow state of its home, in ID order; with packet->shared, everything. */
 	void (*access)(const void *self, struct vnf_packet *packet, struct txn *txn);
+	/*
+	 * May be NULL. Shared tables, whole, one packet after the other in ID order; before access,
+	 * for which it leaves what it found in the scratch. Part of the same transaction.
+	 */
+	void (*prepare)(const void *self, struct vnf_packet *packet, struct txn *txn);
 	void (*post)(const void *self, struct vnf_packet *packet);
 	/*
 	 * Now and then, and at the end: vnf_show what people should see of its tables, which are
@@ -101,10 +114,23 @@ struct vnf_ops {
 };
 
 /*
- * pre: access will ask for this key first, so that its entry may come to the caches meanwhile. A
- * wrong or missing hint changes speed alone.
+ * pre, once the home is set: access will ask for this key first, so that its entry may come to the
+ * caches meanwhile. A wrong or missing hint changes speed alone.
  */
 void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key);
+
+/*
+ * pre, once the home is set: whether a flow table has the key as far as one can tell now. It may be
+ * out of date: only for picking whether to prepare, so that it changes speed alone.
+ */
+bool vnf_glance(const struct vnf_packet *packet, uint32_t table, const void *key);
+
+/*
+ * pre: an operation on an entry of a shared table, part of the packet's transaction, before prepare
+ * and access. Its context is the packet's scratch. Those of other packets may run beside it. More
+ * than OPERATIONS_MAX are left out.
+ */
+void vnf_operate(struct vnf_packet *packet, const struct operation *operation);
 
 /* The home of a hash whose low 32 bits are mixed well, such as digest_mix's. */
 static inline uint16_t vnf_home(uint64_t hash, uint32_t homes)
@@ -116,7 +142,7 @@ static inline uint16_t vnf_home(uint64_t hash, uint32_t homes)
 void vnf_drop(struct vnf_packet *packet, uint8_t cause);
 
 /*
- * Any step: counts once for this packet. Counters are for people; no result depends on them. They
+ * Any step: counts, once for this packet. Counters are for people; no result depends on them. They
  * go with the state, so that a replica that takes over counts on.
  */
 void vnf_count(struct vnf_packet *packet, uint32_t counter);
@@ -142,7 +168,8 @@ bool vnf_read(const struct vnf_packet *packet, uint32_t offset, void *bytes, uin
 
 /*
  * post: sends a packet of the VNF's own after this one; VNFs after this do not see it. False past 4
- * a packet.
+ * a packet, or past its room: with alarms and changes beyond the header view, over all VNFs of the
+ * chain, 768 bytes more than the packet is long.
  */
 bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint32_t frame_bytes);
 

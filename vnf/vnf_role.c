@@ -247,7 +247,7 @@ static enum status restore(struct vnf_role *self)
 	status = fetch_base(self, &head);
 	if (status != STATUS_OK)
 		return status;
-	if (head.state_digest != self->replica.engine.state_digest)
+	if (head.state_digest != engine_state_digest(&self->replica.engine))
 		return STATUS_CORRUPT;
 	replica_load_counters(&self->replica);
 	self->next_batch = self->fold_batch = head.batch;
@@ -400,7 +400,7 @@ static enum status fold_block(struct vnf_role *self, uint32_t part, uint32_t *at
 		.magic = FOLD_MAGIC,
 		.batch_no = self->next_batch - 1,
 		.base_line = self->fold_position,
-		.state_digest = self->replica.engine.state_digest,
+		.state_digest = engine_state_digest(&self->replica.engine),
 		.bytes = bytes + (uint32_t)sizeof(*header),
 		.images = images,
 		.part = part,

@@ -210,7 +210,7 @@ static void publish_outcome(uint32_t replica, uint64_t n, uint32_t count, uint64
 	}
 	bytes = ALIGN_UP(outcome_deltas_at(records) + delta_bytes, 8u);
 	*header = (struct outcome_header){OUTCOME_MAGIC, n, n * 256, digest, bytes, delta_bytes, 0,
-		(uint16_t)records, 0, 0, 0, 0};
+		(uint16_t)records, 0, {0}};
 	spoil(header, how);
 	assert_int_equal(journal_publish(&replicas[replica].writer, bytes, n + 1), STATUS_OK);
 }
@@ -437,7 +437,7 @@ static void test_drops_ticks_and_end(void **state)
 	assert_int_equal(journal_reserve(&replicas[0].writer, 4096, &room), STATUS_OK);
 	header = room;
 	memset(header, 0, 72);
-	*header = (struct outcome_header){OUTCOME_MAGIC, 1, 256, 1, 72, 0, 0, 1, 0, 0, 0, 0};
+	*header = (struct outcome_header){OUTCOME_MAGIC, 1, 256, 1, 72, 0, 0, 1, 0, {0}};
 	assert_int_equal(journal_publish(&replicas[0].writer, 72, 2), STATUS_OK);
 	assert_int_equal(work(1), 1);
 	assert_int_equal(page->egress.ended, 1);

@@ -23,16 +23,24 @@ static uint32_t ordinal(const void *self, const void *key)
 	return (uint32_t) * (const uint64_t *)key;
 }
 
-static void open_engine(struct engine *engine, uint64_t hash_seed, engine_expire expire)
+static uint16_t home_of(const void *self, const void *key)
+{
+	(void)self;
+	return (uint16_t)(*(const uint64_t *)key % 16);
+}
+
+static void open_engine(struct engine *engine, uint64_t hash_seed, uint32_t workers,
+	engine_expire expire)
 {
 	struct table_spec spec = {.name = "t",
 		.key_bytes = 8,
 		.value_bytes = 16,
 		.capacity = CAPACITY,
+		.home = home_of,
 		.ordinal = ordinal,
 		.ordinals = KEYS};
 
-	engine_open(engine, hash_seed, true, expire, NULL);
+	engine_open(engine, hash_seed, true, workers, expire, NULL);
 	assert_int_equal(engine_add_table(engine, &spec, NULL), STATUS_OK);
 	assert_int_equal(engine_ready(engine), STATUS_OK);
 }
@@ -52,7 +60,7 @@ static void one_transaction(struct engine *engine, struct model *model, uint64_t
 	bool abort = next_random() % 4 == 0;
 
 	txn_begin(&txn, engine, id, id * 1000, HOME_NONE);
-	for (uint32_t operations = next_random() % 5 + 1; operations > 0; operations--) {
+	for (uint32_t operations = next_random() % 4 + 1; operations > 0; operations--) {
 		uint64_t key = next_random() % KEYS, *value;
 
 		switch (next_random() % 3) {
@@ -114,15 +122,15 @@ static void test_against_a_model(void **state)
 		struct engine engine;
 		struct model model = {0};
 
-		open_engine(&engine, next_random(), NULL);
+		open_engine(&engine, next_random(), 1 + next_random() % WORKERS_MAX, NULL);
 		for (uint64_t id = 1; id < 2000; id++) {
-			uint64_t digest = engine.state_digest;
+			uint64_t digest = engine_state_digest(&engine);
 			struct model before = model;
 
 			one_transaction(&engine, &model, id);
-			if (memcmp(&before, &model, sizeof(model)) == 0 && engine.batch_aborted > 0)
-				assert_true(engine.state_digest == digest);
-			engine.batch_aborted = 0;
+			if (memcmp(&before, &model, sizeof(model)) == 0 && engine_batch_aborted(&engine) > 0)
+				assert_true(engine_state_digest(&engine) == digest);
+			engine_batch_zero(&engine);
 		}
 		check_against(&engine, &model);
 		engine_close(&engine);
@@ -143,16 +151,16 @@ static void test_layout_never_shows(void **state)
 
 	(void)state;
 	seed_random();
-	open_engine(&a, 1, NULL);
-	open_engine(&b, 99, NULL);
-	open_engine(&c, 7, NULL);
+	open_engine(&a, 1, 1, NULL);
+	open_engine(&b, 99, 3, NULL);
+	open_engine(&c, 7, 8, NULL);
 	start = random_state;
 	for (uint64_t id = 1; id < 3000; id++)
 		one_transaction(&a, &model_a, id);
 	random_state = start;
 	for (uint64_t id = 1; id < 3000; id++)
 		one_transaction(&b, &model_b, id);
-	assert_true(a.state_digest == b.state_digest && a.batch_digest == b.batch_digest);
+	assert_true(engine_state_digest(&a) == engine_state_digest(&b) && engine_batch_digest(&a) == engine_batch_digest(&b));
 	engine_base_advanced(&b, 0);
 	bytes = engine_copy_changes(&a, &at, (uint8_t *)(fold + 1), sizeof(images) - 256, &count);
 	while (engine_changes_left(&a, at) > 0 || bytes > 0) {
@@ -166,16 +174,17 @@ static void test_layout_never_shows(void **state)
 		bytes = engine_copy_changes(&a, &at, (uint8_t *)(fold + 1), sizeof(images) - 256,
 			&count);
 	}
-	assert_true(c.state_digest == a.state_digest);
+	assert_true(engine_state_digest(&c) == engine_state_digest(&a));
 	model_c = model_a;
-	a.batch_digest = c.batch_digest = 0;
+	engine_batch_zero(&a);
+	engine_batch_zero(&c);
 	start = random_state;
 	for (uint64_t id = 3000; id < 6000; id++)
 		one_transaction(&a, &model_a, id);
 	random_state = start;
 	for (uint64_t id = 3000; id < 6000; id++)
 		one_transaction(&c, &model_c, id);
-	assert_true(a.state_digest == c.state_digest && a.batch_digest == c.batch_digest);
+	assert_true(engine_state_digest(&a) == engine_state_digest(&c) && engine_batch_digest(&a) == engine_batch_digest(&c));
 	engine_base_advanced(&a, 6000);
 	assert_int_equal(engine_changes_left(&a, 0), 0);
 	engine_close(&a);
@@ -203,7 +212,7 @@ static void test_expiry_is_canonical(void **state)
 	(void)state;
 	seed_random();
 	for (int round = 0; round < 20; round++) {
-		open_engine(&engine, next_random(), note_expiry);
+		open_engine(&engine, next_random(), 1 + next_random() % WORKERS_MAX, note_expiry);
 		fired_count = 0;
 		for (uint64_t i = 0; i < 100; i++) {
 			uint64_t key = next_random() % KEYS, id = i + 1;
@@ -219,7 +228,7 @@ static void test_expiry_is_canonical(void **state)
 		assert_int_equal(fired_count, 0);
 		engine_advance(&engine, SECOND_NS * 1010 + 5, 201);
 		engine_advance(&engine, SECOND_NS * 500000, 202);
-		assert_int_equal(engine.tables[0].count, 0);
+		assert_int_equal(table_count(&engine.tables[0]), 0);
 		assert_true(fired_count > 50);
 		for (uint32_t i = 1; i < fired_count; i++)
 			assert_true(fired[i - 1] < fired[i]);
@@ -236,7 +245,7 @@ static void test_keep(void **state)
 	struct txn txn;
 
 	(void)state;
-	open_engine(&engine, 1, note_expiry);
+	open_engine(&engine, 1, 1, note_expiry);
 	for (; now_s < 2000; now_s += 7) {
 		engine_advance(&engine, SECOND_NS * now_s, id);
 		txn_begin(&txn, &engine, id++, SECOND_NS * now_s, HOME_NONE);
@@ -252,37 +261,42 @@ static void test_keep(void **state)
 	now_s -= 7; /* the last use */
 	assert_in_range(changes, 2, 1000 / 20 + 1);
 	engine_advance(&engine, SECOND_NS * (now_s + 319), id++);
-	assert_int_equal(engine.tables[0].count, 1);
+	assert_int_equal(table_count(&engine.tables[0]), 1);
 	engine_advance(&engine, SECOND_NS * (now_s + 320 + 20 + 2), id++);
-	assert_int_equal(engine.tables[0].count, 0);
+	assert_int_equal(table_count(&engine.tables[0]), 0);
 	engine_close(&engine);
 }
 
+/* Whether the entry is there or not, and whatever the number of workers. */
 static void test_off_home_aborts(void **state)
 {
-	struct engine engine;
-	uint64_t key = 5, *value;
-	struct txn txn;
-
 	(void)state;
-	open_engine(&engine, 3, NULL);
-	txn_begin(&txn, &engine, 1, 0, 4);
-	assert_non_null(txn_insert(&txn, 0, &key));
-	assert_true(txn_end(&txn));
-	txn_begin(&txn, &engine, 2, 0, 5);
-	assert_null(txn_read(&txn, 0, &key));
-	assert_true(txn_aborted(&txn));
-	assert_null(txn_insert(&txn, 0, &(uint64_t){6})); /* sticky */
-	assert_false(txn_end(&txn));
-	txn_begin(&txn, &engine, 3, 0, 4);
-	value = txn_modify(&txn, 0, &key);
-	assert_non_null(value);
-	for (uint64_t i = 10; i < 10 + TXN_WRITES_MAX; i++)
-		(void)txn_insert(&txn, 0, &i);
-	assert_true(txn_aborted(&txn)); /* more changes than one transaction may make */
-	assert_false(txn_end(&txn));
-	assert_int_equal(engine.tables[0].count, 1);
-	engine_close(&engine);
+	for (uint32_t workers = 1; workers <= WORKERS_MAX; workers++) {
+		struct engine engine;
+		uint64_t there = 5, absent = 6 + 16;
+		struct txn txn;
+
+		open_engine(&engine, 3, workers, NULL);
+		txn_begin(&txn, &engine, 1, 0, 5);
+		assert_non_null(txn_insert(&txn, 0, &there));
+		assert_true(txn_end(&txn));
+		for (int i = 0; i < 2; i++) {
+			txn_begin(&txn, &engine, 2, 0, 4);
+			assert_null(txn_read(&txn, 0, i == 0 ? &there : &absent));
+			assert_true(txn_aborted(&txn));
+			assert_null(txn_insert(&txn, 0, &(uint64_t){4})); /* sticky */
+			assert_false(txn_end(&txn));
+		}
+		txn_begin(&txn, &engine, 3, 0, 5);
+		assert_non_null(txn_modify(&txn, 0, &there));
+		for (uint64_t i = 1; i <= TXN_INSERTS_MAX; i++)
+			assert_non_null(txn_insert(&txn, 0, &(uint64_t){5 + 16 * i}));
+		assert_null(txn_insert(&txn, 0, &(uint64_t){5 + 16 * 9}));
+		assert_true(txn_aborted(&txn)); /* more than one transaction may add */
+		assert_false(txn_end(&txn));
+		assert_int_equal(table_count(&engine.tables[0]), 1);
+		engine_close(&engine);
+	}
 }
 
 int main(void)

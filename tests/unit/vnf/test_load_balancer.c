@@ -186,13 +186,13 @@ static void test_counters_are_kept(void **state)
 	(void)state;
 	for (uint16_t i = 0; i < 5; i++)
 		(void)segment(replica, INSIDE, VIP, i, 80, TCP_SYN, 1, &id);
-	replica->engine.batch_digest = digest = 77;
+	replica->engine.shards[0].sums.batch_digest = digest = 77;
 	replica_keep_counters(replica, id);
-	assert_true(replica->engine.batch_digest == digest);
-	digest = replica->engine.state_digest;
+	assert_true(replica->engine.shards[0].sums.batch_digest == digest);
+	digest = engine_state_digest(&replica->engine);
 	replica_keep_counters(replica, id + 10);
-	assert_true(replica->engine.state_digest != digest); /* as of then, all of them */
-	memset(replica->vnfs[0].counters, 0, sizeof(replica->vnfs[0].counters));
+	assert_true(engine_state_digest(&replica->engine) != digest); /* as of then, all of them */
+	memset(replica->workers[0].counters, 0, sizeof(replica->workers[0].counters));
 	replica_load_counters(replica);
 	assert_int_equal(shown(replica, "load_balancer/to_servers"), 5);
 	close_vnf(replica);

@@ -72,7 +72,7 @@ static inline struct replica *open_vnf(const struct vnf_setting *settings, uint3
 		.error_bytes = sizeof(error)};
 	struct replica *replica = calloc(1, sizeof(*replica));
 
-	assert_int_equal(replica_open(replica, 0, 1, hash_seed, true, 2), STATUS_OK);
+	assert_int_equal(replica_open(replica, 0, 1, hash_seed, true, 2, 1), STATUS_OK);
 	assert_int_equal(replica_add_vnf(replica, &understudy_vnf, &setup), STATUS_OK);
 	assert_int_equal(replica_ready(replica), STATUS_OK);
 	return replica;
