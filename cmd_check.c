@@ -16,7 +16,7 @@ static enum status check_stages(const struct config *config, char *error)
 
 		if (replica == NULL)
 			return STATUS_NO_MEMORY;
-		status = stage_open(replica, config, s, false, 0, error);
+		status = stage_open(replica, config, s, 1, false, 0, error);
 		if (status == STATUS_OK)
 			replica_close(replica);
 		free(replica);

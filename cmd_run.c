@@ -415,7 +415,7 @@ static bool prepare(struct supervisor *self, char *error)
 		return false;
 	status = role_config(&self->config, &self->options->role, error);
 	for (uint32_t s = 0; status == STATUS_OK && s < self->config->stages_count; s++) {
-		status = stage_open(replica, self->config, s, false, 0, error);
+		status = stage_open(replica, self->config, s, 1, false, 0, error);
 		if (status == STATUS_OK)
 			replica_close(replica);
 	}

@@ -118,7 +118,7 @@ static enum status stages_open(struct stages *stages, const struct config *confi
 		stages->outcomes[s] = aligned_alloc(64, OUTCOME_BYTES_MAX);
 		if (stages->replicas[s] == NULL || stages->outcomes[s] == NULL)
 			return STATUS_NO_MEMORY;
-		status = stage_open(stages->replicas[s], config, s, false, 0, error);
+		status = stage_open(stages->replicas[s], config, s, 1, false, 0, error);
 		if (status != STATUS_OK)
 			return status;
 		stages->opened++;

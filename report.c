@@ -98,7 +98,7 @@ static void stage_drops(const struct report *report, uint32_t stage, json_t *dro
 	char error[CONFIG_ERROR_BYTES], cause[NAME_BYTES], name[NAME_BYTES * 2];
 
 	if (replica == NULL ||
-		stage_open(replica, report->config, stage, false, 0, error) != STATUS_OK) {
+		stage_open(replica, report->config, stage, 1, false, 0, error) != STATUS_OK) {
 		free(replica);
 		return;
 	}
@@ -137,29 +137,53 @@ static json_t *drops_json(const struct report *report)
 	return drops;
 }
 
-/* By stage, what its leader shows: "vnf/counter", "vnf/subject/name". */
+/* What a replica shows of its VNFs ("vnf/counter", "vnf/subject/name"), or of its engine. */
+static json_t *figures_json(const struct figures *figures, bool engine)
+{
+	static const char prefix[] = "engine/";
+	uint32_t count = atomic_read_acquire(&figures->count);
+	json_t *shown = json_object();
+
+	for (uint32_t i = 0; i < count && i < FIGURES_MAX; i++) {
+		char name[FIGURE_NAME_BYTES];
+
+		snprintf(name, sizeof(name), "%.*s", FIGURE_NAME_BYTES - 1, figures->list[i].name);
+		if ((strncmp(name, prefix, strlen(prefix)) == 0) == engine)
+			json_object_set_new(shown, engine ? name + strlen(prefix) : name,
+				json_integer(
+					(json_int_t)atomic_read_relaxed(&figures->list[i].value)));
+	}
+	return shown;
+}
+
+/* By stage, of its leader. */
 static json_t *vnfs_json(const struct config *config, const struct page *page)
 {
 	json_t *stages = json_object();
 
 	for (uint32_t s = 0; s < config->stages_count; s++) {
-		const struct page_term *leader = page_leader(&page->stages[s]);
-		const struct figures *figures = &page->stages[s].replicas[leader->replica].figures;
-		uint32_t count = atomic_read_acquire(&figures->count);
-		json_t *stage = json_object();
+		const struct page_stage *stage = &page->stages[s];
 
-		for (uint32_t i = 0; i < count && i < FIGURES_MAX; i++) {
-			char name[FIGURE_NAME_BYTES];
-
-			snprintf(name, sizeof(name), "%.*s", FIGURE_NAME_BYTES - 1,
-				figures->list[i].name);
-			json_object_set_new(stage, name,
-				json_integer(
-					(json_int_t)atomic_read_relaxed(&figures->list[i].value)));
-		}
-		json_object_set_new(stages, config->stages[s].name, stage);
+		json_object_set_new(stages, config->stages[s].name,
+			figures_json(&stage->replicas[page_leader(stage)->replica].figures, false));
 	}
 	return stages;
+}
+
+/* By "stage/replica": each picks its strategies for itself. */
+static json_t *engines_json(const struct config *config, const struct page *page)
+{
+	json_t *engines = json_object();
+
+	for (uint32_t s = 0; s < config->stages_count; s++)
+		for (uint32_t r = 0; r < config_replicas(config, s); r++) {
+			char name[NAME_BYTES + 16];
+
+			snprintf(name, sizeof(name), "%s/%u", config->stages[s].name, r);
+			json_object_set_new(engines, name,
+				figures_json(&page->stages[s].replicas[r].figures, true));
+		}
+	return engines;
 }
 
 static double mpps(const struct page *page)
@@ -252,6 +276,7 @@ static json_t *report_json(const struct report *report)
 		json_integer((json_int_t)page->egress.digests_compared));
 	json_object_set_new(root, "alarms", json_integer((json_int_t)page->egress.alarms));
 	json_object_set_new(root, "vnfs", vnfs_json(report->config, page));
+	json_object_set_new(root, "engine", engines_json(report->config, page));
 	json_object_set_new(root, "failovers", failovers_json(report));
 	json_object_set_new(root, "log",
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packet_bytes",
@@ -351,6 +376,46 @@ void report_print(const struct report *report, FILE *out)
 		fprintf(out, "  ERROR: %s\n", report->error);
 }
 
+/* One line; of a replica with one worker and nothing forced there is nothing to tell. */
+static void print_engine(const json_t *engine, FILE *out)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_object_size(engine) < 2)
+		return;
+	fprintf(out, "    engine:");
+	json_object_foreach((json_t *)engine, name, value)
+		fprintf(out, " %s %lld", name, (long long)json_integer_value(value));
+	fprintf(out, "\n");
+}
+
+static void print_status(const struct config *config, const struct page *page, const json_t *root,
+	FILE *out)
+{
+	size_t index;
+	json_t *one;
+
+	fprintf(out, "%s: %llu packets in, %llu released, %u failovers, %llu digest differences\n",
+		config->chain, (unsigned long long)page->ingress.packets,
+		(unsigned long long)page->egress.released, page->failovers_count,
+		(unsigned long long)page->egress.digest_mismatches);
+	json_array_foreach(json_object_get(root, "replicas"), index, one)
+	{
+		const char *stage = json_string_value(json_object_get(one, "stage"));
+		long long number = json_integer_value(json_object_get(one, "replica"));
+		char name[NAME_BYTES + 24];
+
+		fprintf(out, "  %s/%lld %-6s %-9s lag %lld batches, pid %lld\n", stage, number,
+			json_string_value(json_object_get(one, "role")),
+			json_string_value(json_object_get(one, "state")),
+			(long long)json_integer_value(json_object_get(one, "lag_batches")),
+			(long long)json_integer_value(json_object_get(one, "pid")));
+		snprintf(name, sizeof(name), "%s/%lld", stage, number);
+		print_engine(json_object_get(json_object_get(root, "engine"), name), out);
+	}
+}
+
 void report_status(const struct config *config, const struct page *page, bool json, FILE *out)
 {
 	static const char *const states[] = {"absent", "starting", "restoring", "ready", "failed"};
@@ -377,6 +442,7 @@ void report_status(const struct config *config, const struct page *page, bool js
 	json_object_set_new(root, "packets", packets_json(page));
 	json_object_set_new(root, "replicas", replicas);
 	json_object_set_new(root, "vnfs", vnfs_json(config, page));
+	json_object_set_new(root, "engine", engines_json(config, page));
 	json_object_set_new(root, "failovers", json_integer(page->failovers_count));
 	json_object_set_new(root, "digest_mismatches",
 		json_integer((json_int_t)page->egress.digest_mismatches));
@@ -385,23 +451,7 @@ void report_status(const struct config *config, const struct page *page, bool js
 		json_dumpf(root, out, JSON_INDENT(2));
 		fprintf(out, "\n");
 	} else {
-		size_t index;
-		json_t *one;
-
-		fprintf(out,
-			"%s: %llu packets in, %llu released, %u failovers, "
-			"%llu digest differences\n",
-			config->chain, (unsigned long long)page->ingress.packets,
-			(unsigned long long)page->egress.released, page->failovers_count,
-			(unsigned long long)page->egress.digest_mismatches);
-		json_array_foreach(replicas, index, one)
-			fprintf(out, "  %s/%lld %-6s %-9s lag %lld batches, pid %lld\n",
-				json_string_value(json_object_get(one, "stage")),
-				(long long)json_integer_value(json_object_get(one, "replica")),
-				json_string_value(json_object_get(one, "role")),
-				json_string_value(json_object_get(one, "state")),
-				(long long)json_integer_value(json_object_get(one, "lag_batches")),
-				(long long)json_integer_value(json_object_get(one, "pid")));
+		print_status(config, page, root, out);
 	}
 	json_decref(root);
 }

@@ -40,6 +40,10 @@ struct config_stage {
 	enum variant variant;
 	uint32_t slaves;
 	uint32_t homes;
+	/* By replica; those that are not given are as the last one given. */
+	uint32_t workers[REPLICAS_MAX];
+	char strategies[REPLICAS_MAX][NAME_BYTES]; /* "auto", or one to force */
+	uint32_t strategy_line;
 	uint32_t line;
 	struct config_vnf vnfs[VNFS_MAX];
 	uint32_t vnfs_count;

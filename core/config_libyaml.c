@@ -267,16 +267,77 @@ static bool take_homes(struct reader *reader, yaml_node_t *node, const char *key
 	return true;
 }
 
+/* One value for all replicas, or a list, a value each. */
+static bool take_each(struct reader *reader, yaml_node_t *node, const char *key,
+	bool (*take)(struct reader *reader, yaml_node_t *node, const char *key,
+		struct config_stage *stage, uint32_t replica),
+	struct config_stage *stage)
+{
+	yaml_node_item_t *item = node->data.sequence.items.start;
+	uint32_t count = 1;
+
+	if (node->type == YAML_SEQUENCE_NODE)
+		count = (uint32_t)(node->data.sequence.items.top - item);
+	if (count == 0 || count > REPLICAS_MAX)
+		return fail(reader, node, "'%s' is empty or has more than %d entries", key,
+			REPLICAS_MAX);
+	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
+		yaml_node_t *value = node->type != YAML_SEQUENCE_NODE
+					     ? node
+					     : yaml_document_get_node(&reader->document,
+						       item[r < count ? r : count - 1]);
+
+		if (!take(reader, value, key, stage, r))
+			return false;
+	}
+	return true;
+}
+
+static bool take_worker_count(struct reader *reader, yaml_node_t *node, const char *key,
+	struct config_stage *stage, uint32_t replica)
+{
+	uint64_t workers = 0;
+
+	if (!take_number(reader, node, key, 1, WORKERS_MAX, &workers))
+		return false;
+	stage->workers[replica] = (uint32_t)workers;
+	return true;
+}
+
+static bool take_workers(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	return take_each(reader, node, key, take_worker_count, into);
+}
+
+static bool take_strategy(struct reader *reader, yaml_node_t *node, const char *key,
+	struct config_stage *stage, uint32_t replica)
+{
+	return take_name(reader, node, key, stage->strategies[replica]);
+}
+
+static bool take_strategies(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	struct config_stage *stage = into;
+
+	stage->strategy_line = (uint32_t)node->start_mark.line + 1;
+	return take_each(reader, node, key, take_strategy, into);
+}
+
 static bool take_stage(struct reader *reader, yaml_node_t *node, void *into)
 {
 	static const struct key keys[] = {{"name", take_stage_name}, {"variant", take_variant},
-		{"slaves", take_slaves}, {"homes", take_homes}, {"vnfs", take_vnfs}};
+		{"slaves", take_slaves}, {"homes", take_homes}, {"workers", take_workers},
+		{"strategy", take_strategies}, {"vnfs", take_vnfs}};
 	struct config *config = into;
 	struct config_stage *stage = &config->stages[config->stages_count++];
 
 	stage->line = (uint32_t)node->start_mark.line + 1;
 	stage->slaves = 1;
 	stage->homes = 16;
+	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
+		stage->workers[r] = 1;
+		snprintf(stage->strategies[r], NAME_BYTES, "auto");
+	}
 	if (!READ_MAPPING(reader, node, "a stage", keys, stage))
 		return false;
 	if (stage->name[0] == 0 || stage->vnfs_count == 0)

@@ -32,10 +32,10 @@
 #define VALUE_BYTES_MAX 64
 #define TXN_WRITES_MAX 16 /* entries one step of a transaction may change */
 #define TXN_INSERTS_MAX 4 /* entries one transaction may add to one flow table */
-#define OPERATIONS_MAX 8 /* one transaction may declare */
+#define OPERATIONS_MAX 8  /* one transaction may declare */
 #define OPERATION_SOURCES_MAX 4
-#define WORKERS_MAX 8	   /* of one replica */
-#define HOMES_MAX 256	  /* shards of one stage */
+#define WORKERS_MAX 8 /* of one replica */
+#define HOMES_MAX 256 /* shards of one stage */
 #define TIMER_QUANTUM_NS 1000000000ull
 #define TIMER_QUANTA_MAX 16384 /* the longest timeout, in quanta */
 #define DROP_CAUSES_MAX 32     /* of one VNF */
@@ -43,16 +43,16 @@
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64
 /*
- * What one packet may take of an outcome, over all stages up to it: edits beyond the header view and
- * resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.
+ * What one packet may take of an outcome, over all stages up to it: edits beyond the header view
+ * and resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.
  */
 #define PACKET_EDITS_MAX 8
-#define PACKET_ROOM_BYTES 768			/* besides its own length */
-#define PACKET_DETERMINANTS_BYTES_MAX 256	/* of the stage alone */
+#define PACKET_ROOM_BYTES 768		  /* besides its own length */
+#define PACKET_DETERMINANTS_BYTES_MAX 256 /* of the stage alone */
 #define EDITS_MAX (BATCH_PACKETS_MAX * PACKET_EDITS_MAX)
 #define EXTRAS_BYTES_MAX (BATCH_BYTES_MAX + BATCH_PACKETS_MAX * PACKET_ROOM_BYTES)
 #define DETERMINANTS_BYTES_MAX (BATCH_PACKETS_MAX * PACKET_DETERMINANTS_BYTES_MAX)
-#define FIGURES_MAX 320				 /* that a stage shows */
+#define FIGURES_MAX 320 /* that a stage shows */
 #define FIGURE_NAME_BYTES 56
 
 #define MESSAGE_BYTES_MAX 4096

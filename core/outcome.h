@@ -49,8 +49,8 @@ struct outcome_header {
 	uint32_t bytes;	      /* of the whole outcome */
 	uint32_t delta_bytes; /* of all records together */
 	uint32_t extra_bytes;
-	uint16_t count;	     /* of records: the base batch's */
-	uint16_t aborted;    /* transactions that aborted */
+	uint16_t count;	  /* of records: the base batch's */
+	uint16_t aborted; /* transactions that aborted */
 	uint64_t reserved[2];
 };
 

@@ -127,10 +127,13 @@ void role_close(struct role *role)
 
 uint32_t role_replica_thread(const struct config *config, uint32_t stage, uint32_t number)
 {
-	uint32_t thread = config_replicas(config, stage) - number;
+	uint32_t thread = 1;
 
-	for (uint32_t i = 0; i < stage; i++)
-		thread += config_replicas(config, i);
+	for (uint32_t s = 0; s < stage; s++)
+		for (uint32_t r = 0; r < config_replicas(config, s); r++)
+			thread += config->stages[s].workers[r];
+	for (uint32_t r = number + 1; r < config_replicas(config, stage); r++)
+		thread += config->stages[stage].workers[r];
 	return thread;
 }
 
@@ -138,7 +141,7 @@ uint32_t role_egress_thread(const struct config *config)
 {
 	uint32_t last = config->stages_count - 1;
 
-	return role_replica_thread(config, last, 0) + 1;
+	return role_replica_thread(config, last, 0) + config->stages[last].workers[0];
 }
 
 bool role_take_core(const struct role *role, uint32_t packet_thread)

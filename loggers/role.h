@@ -51,11 +51,11 @@ MUST_CHECK enum status role_open(struct role *role, enum role_kind kind,
 void role_close(struct role *role);
 
 /*
- * The chain's packet threads in a packet's order: the ingress is 0, then the replicas, stage by
- * stage, the first master last, and then the egress. Each is pinned to a core of the process's
- * affinity mask in turn, as DPDK does with its lcores; the mask is the user's (taskset, cpuset).
- * Where cores are shared, the first master is never on the egress's: a process that dies keeps its
- * core until the kernel has taken its memory back.
+ * The chain's packet threads in a packet's order: the ingress is 0, then the replicas' workers,
+ * stage by stage, the first master's last, and then the egress. Each is pinned to a core of the
+ * process's affinity mask in turn, as DPDK does with its lcores; the mask is the user's (taskset,
+ * cpuset). Where cores are shared, the first master is never on the egress's: a process that dies
+ * keeps its core until the kernel has taken its memory back. A replica's is its first worker's.
  */
 uint32_t role_replica_thread(const struct config *config, uint32_t stage, uint32_t number);
 uint32_t role_egress_thread(const struct config *config);

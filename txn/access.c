@@ -102,8 +102,8 @@ void access_one(struct access *access, uint32_t slot)
 			access->steps->prepare(access->caller, slot, &txn);
 	}
 	if (declared->flows && !txn.aborted) {
-		txn_go_on(&txn, declared->alone || declared->home == HOME_NONE ? TXN_ALL
-									       : TXN_FLOW);
+		txn_go_on(&txn,
+			declared->alone || declared->home == HOME_NONE ? TXN_ALL : TXN_FLOW);
 		access->steps->access(access->caller, slot, &txn);
 	}
 	declared->aborted = !txn_end(&txn);

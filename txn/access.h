@@ -3,8 +3,8 @@
  * The state access phase of a batch (TransNFV section 3.1): its transactions, declared in the
  * packet phase, are executed as if one by one in packet-ID order. By one worker, or by all:
  *
- *   declare   by all workers side by side, in any order: what each transaction wants (access_declare,
- *             access_operate)
+ *   declare   by all workers side by side, in any order: what each transaction wants
+ *             (access_declare, access_operate)
  *   shared    operations and prepare steps, by the strategy that the decision model picks, or that
  *             is forced: one by one in ID order, or by the graph. Tables that are whole (a prepare
  *             step) or nearly full are used one by one whatever the strategy
@@ -26,12 +26,12 @@
 /* A transaction, by its slot: its place in the batch. Who declares fills it; the rest is 0. */
 struct access_txn {
 	uint64_t id, now_ns;
-	void *context;	/* of its operations */
-	uint16_t home;	/* of its flow state, or HOME_NONE */
-	bool prepares;	/* it has a prepare step */
-	bool flows;	/* it has an access step */
-	bool alone;	/* which may touch everything */
-	bool aborted;	/* out */
+	void *context;		  /* of its operations */
+	uint16_t home;		  /* of its flow state, or HOME_NONE */
+	bool prepares;		  /* it has a prepare step */
+	bool flows;		  /* it has an access step */
+	bool alone;		  /* which may touch everything */
+	bool aborted;		  /* out */
 	uint8_t operations_count; /* access_operate's */
 };
 
@@ -67,7 +67,7 @@ struct access {
 	struct access_worker worker[WORKERS_MAX];
 	uint32_t first, end; /* slots of the batch */
 	uint32_t from, to;   /* the range in work */
-	uint32_t strategy; /* of the batch's shared phase */
+	uint32_t strategy;   /* of the batch's shared phase */
 	struct foresights foresights;
 	uint32_t foresights_first[BATCH_PACKETS_MAX + 1];
 	uint64_t (*clock_ns)(void); /* to learn from; NULL: nothing is learned */

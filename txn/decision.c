@@ -10,9 +10,9 @@
 #define REDO_NS 150.0	 /* lazy: an operation that runs again */
 
 #define TEAM_PACKETS_MIN 24
-#define WEIGHT 0.1	 /* of the newest batch in a moving average */
-#define TRY_EVERY 64	 /* batches */
-#define TRY_WITHIN 3.0	 /* times the best */
+#define WEIGHT 0.1     /* of the newest batch in a moving average */
+#define TRY_EVERY 64   /* batches */
+#define TRY_WITHIN 3.0 /* times the best */
 
 void decision_open(struct decision *decision, uint32_t workers)
 {
@@ -82,8 +82,7 @@ void decision_learn(struct decision *decision, uint32_t strategy, const struct f
 	if (features->longest > 0)
 		average(&decision->longest, features->longest);
 	if (features->transactions > 0)
-		average(&decision->abort_rate,
-			(double)features->aborted / features->transactions);
+		average(&decision->abort_rate, (double)features->aborted / features->transactions);
 	if (took_ns == 0 || features->operations == 0)
 		return;
 	/* In place, what is not the engine's is the functions'. */
@@ -93,8 +92,7 @@ void decision_learn(struct decision *decision, uint32_t strategy, const struct f
 		average(&decision->cost_ns, cost > 0 ? cost : 0);
 		return;
 	}
-	average(&decision->correction[strategy],
-		(double)took_ns / model(decision, strategy));
+	average(&decision->correction[strategy], (double)took_ns / model(decision, strategy));
 	decision->tried[strategy]++;
 }
 

@@ -57,8 +57,8 @@ struct txn {
 	uint16_t table_base; /* the VNF's table 0 is the stage's table table_base */
 	uint8_t reach;
 	bool aborted;
-	bool widened;	/* it has asked for more than it may have now */
-	bool may_widen; /* all before it are done, none after it has begun */
+	bool widened;			 /* it has asked for more than it may have now */
+	bool may_widen;			 /* all before it are done, none after it has begun */
 	uint32_t undo_start, step_start; /* its first note, and its step's */
 	uint64_t read_digest;
 	struct foresights *foresights;	 /* NULL: what it sees ahead is so */

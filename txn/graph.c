@@ -30,8 +30,8 @@ enum status graph_open(struct graph *graph, struct engine *engine,
 		worker->operations = malloc(OPERATIONS_ALL * sizeof(*worker->operations));
 		worker->chains = malloc(NODES_ALL * sizeof(*worker->chains));
 		worker->slots = calloc(SLOTS, sizeof(*worker->slots));
-		if (worker->nodes == NULL || worker->operations == NULL ||
-			worker->chains == NULL || worker->slots == NULL)
+		if (worker->nodes == NULL || worker->operations == NULL || worker->chains == NULL ||
+			worker->slots == NULL)
 			return STATUS_NO_MEMORY;
 	}
 	return STATUS_OK;
@@ -78,8 +78,10 @@ void graph_begin(struct graph *graph, uint32_t first, uint32_t end, enum abort_h
 
 void graph_declare(struct graph *graph, uint32_t slot, uint64_t id, uint64_t now_ns, void *context)
 {
-	graph->txns[slot] = (struct graph_txn){
-		.id = id, .now_ns = now_ns, .context = context, .slot = slot,
+	graph->txns[slot] = (struct graph_txn){.id = id,
+		.now_ns = now_ns,
+		.context = context,
+		.slot = slot,
 		.fate = FATE_COMMITTED};
 }
 
@@ -133,8 +135,9 @@ void graph_operate(struct graph *graph, uint32_t worker_number, uint32_t slot,
 		.writes = operation->kind != OPERATION_READ};
 	list_node(graph, worker, &node->node, operation->table, operation->key);
 	for (uint32_t i = 0; i < operation->sources_count; i++) {
-		node->proxies[i] = (struct node){
-			.operation = node, .order = slot << 8 | number << 1, .is_proxy = true};
+		node->proxies[i] = (struct node){.operation = node,
+			.order = slot << 8 | number << 1,
+			.is_proxy = true};
 		list_node(graph, worker, &node->proxies[i], operation->sources[i].table,
 			operation->sources[i].key);
 	}
@@ -285,8 +288,8 @@ static struct seen see(const struct node *node)
 			break;
 		if (at->writes && atomic_read_relaxed(&maker->state) == NODE_EXECUTED &&
 			maker->wrote)
-			return (struct seen){
-				maker->present ? maker->value : NULL, maker->deadline_ns};
+			return (struct seen){maker->present ? maker->value : NULL,
+				maker->deadline_ns};
 	}
 	if (chain->entry == ENTRY_NONE)
 		return (struct seen){NULL, 0};
@@ -466,9 +469,8 @@ static bool versions_differ(const struct operation_node *a, const struct operati
 {
 	if (is_visible(a) != is_visible(b))
 		return true;
-	return is_visible(a) &&
-	       (a->present != b->present || a->deadline_ns != b->deadline_ns ||
-		       memcmp(a->value, b->value, sizeof(a->value)) != 0);
+	return is_visible(a) && (a->present != b->present || a->deadline_ns != b->deadline_ns ||
+					memcmp(a->value, b->value, sizeof(a->value)) != 0);
 }
 
 static void take_back(struct graph_txn *txn)

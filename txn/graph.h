@@ -76,7 +76,7 @@ struct chain {
 	uint32_t hash;
 	uint32_t entry; /* in the table, before the batch; ENTRY_NONE */
 	uint32_t nodes;
-	uint32_t run;	 /* atomic: see schedule.c */
+	uint32_t run;	     /* atomic: see schedule.c */
 	uint32_t dirty_from; /* lazy: order from which versions are not what was read */
 };
 
@@ -87,8 +87,8 @@ struct graph_txn {
 	void *context;
 	uint32_t slot; /* place in the batch, by packet ID */
 	uint32_t count;
-	uint32_t fate;	    /* atomic */
-	int32_t undecided;  /* atomic: operations that may still abort */
+	uint32_t fate;	   /* atomic */
+	int32_t undecided; /* atomic: operations that may still abort */
 	struct operation_node *operations[OPERATIONS_MAX];
 };
 
@@ -104,15 +104,15 @@ struct graph_worker {
 	struct partition_list lists[WORKERS_MAX]; /* by partition */
 	struct chain *chains;			  /* of its partition */
 	uint32_t chains_count;
-	uint64_t *slots; /* hash of its partition's chains: round 32, chain 32 */
-	uint32_t longest;   /* chain of its partition */
+	uint64_t *slots;  /* hash of its partition's chains: round 32, chain 32 */
+	uint32_t longest; /* chain of its partition */
 } __attribute__((aligned(64)));
 
 struct graph {
 	struct engine *engine;
 	uint32_t workers;
 	enum abort_handling aborts;
-	uint32_t round; /* of the hashes: a new one empties them */
+	uint32_t round;				      /* of the hashes: a new one empties them */
 	void (*restore)(void *caller, uint32_t slot); /* a context, as it was when declared */
 	void *caller;
 	struct graph_txn *txns; /* BATCH_PACKETS_MAX, by slot */

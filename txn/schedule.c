@@ -77,7 +77,8 @@ static void push(struct schedule *schedule, uint32_t worker, void *unit)
 	if (schedule->strategy.exploration == EXPLORE_DEPTH_FIRST)
 		own->stack[own->depth++] = unit;
 	else
-		atomic_write_release(&schedule->queue[atomic_add_seq_cst(&schedule->tail, 1u)], unit);
+		atomic_write_release(&schedule->queue[atomic_add_seq_cst(&schedule->tail, 1u)],
+			unit);
 }
 
 static void notify_chain(struct schedule *schedule, uint32_t worker, struct chain *chain)

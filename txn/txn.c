@@ -75,8 +75,8 @@ static uint32_t find(struct txn *txn, const struct table *table, const void *key
 	*shard = table_shard_of(table, txn->home);
 	number = table_find(table, *shard, key);
 	if (table->spec.scope == TABLE_FLOW &&
-		(number == ENTRY_NONE ? home_of(table, key)
-				      : table_entry(table, number)->home) != txn->home) {
+		(number == ENTRY_NONE ? home_of(table, key) : table_entry(table, number)->home) !=
+			txn->home) {
 		txn->aborted = true;
 		return ENTRY_NONE;
 	}
@@ -100,9 +100,9 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 		txn->found_entry = *number;
 	}
 	if (txn->engine->tracks)
-		txn->read_digest +=
-			read_digest_of(table, key, entry == NULL ? NULL : entry_value(table, entry),
-				entry == NULL ? 0 : entry->deadline_ns);
+		txn->read_digest += read_digest_of(table, key,
+			entry == NULL ? NULL : entry_value(table, entry),
+			entry == NULL ? 0 : entry->deadline_ns);
 	return entry;
 }
 
@@ -229,8 +229,8 @@ uint32_t txn_lowest_absent(struct txn *txn, uint32_t table_number, uint32_t firs
 
 	BUG_ON(table->present == NULL || end > table->spec.ordinals);
 	for (uint32_t at = first; at < end && reaches(txn, table); at = (at / 64 + 1) * 64) {
-		uint64_t absent =
-			~atomic_read_relaxed(&table->present[at / 64]) & ~0ull << (at % 64);
+		uint64_t absent = ~atomic_read_relaxed(&table->present[at / 64]) &
+				  ~0ull << (at % 64);
 
 		if (absent != 0) {
 			uint32_t found = at / 64 * 64 + (uint32_t)__builtin_ctzll(absent);
@@ -249,8 +249,8 @@ static uint32_t entry_again(struct txn *txn, const struct table *table, const vo
 		return ENTRY_NONE;
 	if (txn->found_table == table && table_entry(table, txn->found_entry)->live &&
 		table_keys_equal(table, table_entry(table, txn->found_entry)->key, key)) {
-		*shard = table_shard_of(table,
-			(uint32_t)table_entry(table, txn->found_entry)->home);
+		*shard =
+			table_shard_of(table, (uint32_t)table_entry(table, txn->found_entry)->home);
 		return txn->found_entry;
 	}
 	return find(txn, table, key, shard);
@@ -384,8 +384,10 @@ void txn_operate(struct txn *txn, const struct operation *operation, void *conte
 {
 	struct table *table = table_of(txn, operation->table);
 	uint64_t value[VALUE_BYTES_MAX / 8] = {0};
-	struct operation_call call = {
-		.context = context, .value = value, .id = txn->id, .now_ns = txn->now_ns};
+	struct operation_call call = {.context = context,
+		.value = value,
+		.id = txn->id,
+		.now_ns = txn->now_ns};
 	enum operation_effect effect;
 	uint32_t shard, number;
 	struct entry *entry;

@@ -130,7 +130,7 @@ struct operation_call {
 	void *context;	 /* the transaction's own memory: a packet's scratch */
 	const void *old; /* the entry's value; NULL: there is none, or the kind is WRITE */
 	const void *sources[OPERATION_SOURCES_MAX]; /* NULL: no entry */
-	void *value;	      /* for EFFECT_PUT: at first as old, or zeroed */
+	void *value;				    /* for EFFECT_PUT: at first as old, or zeroed */
 	uint64_t deadline_ns; /* of the entry, 0: never; may be changed along with EFFECT_PUT */
 	uint64_t id, now_ns;
 };

@@ -16,8 +16,7 @@ void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
 	packet->expected_hash = table_hash(packet->expected_table, key);
 	packet->expects = true;
 	packet->expected_shard = (uint8_t)table_shard_of(packet->expected_table, packet->home);
-	table_prefetch_index(
-		packet->expected_table, packet->expected_shard, packet->expected_hash);
+	table_prefetch_index(packet->expected_table, packet->expected_shard, packet->expected_hash);
 }
 
 bool vnf_glance(const struct vnf_packet *packet, uint32_t table_number, const void *key)

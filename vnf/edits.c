@@ -51,9 +51,8 @@ bool edits_edit(struct edits *edits, struct vnf_packet *packet, uint32_t *room, 
 		if (in_view > bytes_count)
 			in_view = bytes_count;
 	}
-	if (in_view < bytes_count &&
-		!add(edits, packet->record, room, DELTA_EDIT, offset + in_view, bytes + in_view,
-			bytes_count - in_view))
+	if (in_view < bytes_count && !add(edits, packet->record, room, DELTA_EDIT, offset + in_view,
+					     bytes + in_view, bytes_count - in_view))
 		return false;
 	if (in_view > 0)
 		memcpy(packet->current + offset, bytes, in_view);

@@ -110,7 +110,7 @@ struct work {
 	uint8_t to_server : 1; /* of a later fragment or an error, which way it goes */
 	uint8_t closed : 1;    /* prepared: the server has one connection less */
 	uint8_t choice;	       /* prepared: the server chosen, from 1; NO_SERVER; 0: none was */
-	uint32_t address;  /* put in place of the destination's, or of the source's; 0: none */
+	uint32_t address;      /* put in place of the destination's, or of the source's; 0: none */
 };
 
 _Static_assert(sizeof(struct work) <= VNF_SCRATCH_BYTES, "scratch");
@@ -208,8 +208,7 @@ static uint16_t home_of(const void *self, const void *key)
 	const struct balancer *balancer = self;
 	const struct connection_key *connection = key;
 
-	return vnf_home(
-		digest_mix((uint64_t)connection->client << 16 | connection->client_port),
+	return vnf_home(digest_mix((uint64_t)connection->client << 16 | connection->client_port),
 		balancer->homes);
 }
 
@@ -288,8 +287,7 @@ static bool is_balanced(const struct balancer *self, bool outbound, struct packe
 /* Whether a packet to a server opens a connection, if there is none. */
 static bool opens(const struct work *work)
 {
-	return work->key.protocol == PROTOCOL_UDP ||
-	       (work->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return work->key.protocol == PROTOCOL_UDP || (work->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 /* The key, and the home that both directions and its errors share. */
@@ -358,10 +356,9 @@ static void pre_ipv4(const struct balancer *self, struct vnf_packet *packet, str
 		work->kind = WORK_TO_SERVER;
 		set_key(self, packet, work, from, to, headers->protocol);
 		vnf_expect(packet, TABLE_CONNECTIONS, &work->key);
-		packet->prepares |=
-			opens(work) &&
-			(headers->protocol == PROTOCOL_TCP ||
-				!vnf_glance(packet, TABLE_CONNECTIONS, &work->key));
+		packet->prepares |= opens(work) &&
+				    (headers->protocol == PROTOCOL_TCP ||
+					    !vnf_glance(packet, TABLE_CONNECTIONS, &work->key));
 	} else if (server_number(self, from.address) < self->servers_count) {
 		work->kind = WORK_FROM_SERVER;
 		set_key(self, packet, work, to, from, headers->protocol);
@@ -463,8 +460,7 @@ static void balancer_prepare(const void *self, struct vnf_packet *packet, struct
 		key.peer = reply->vip;
 	}
 	connection = txn_foresee(txn, TABLE_CONNECTIONS, &key);
-	if (to_server && opens(work) &&
-		(connection == NULL || (connection->state & CLOSED) != 0)) {
+	if (to_server && opens(work) && (connection == NULL || (connection->state & CLOSED) != 0)) {
 		work->choice = choose_server(balancer, &key, txn);
 		return;
 	}
@@ -544,8 +540,8 @@ static void follow(const struct balancer *self, const struct vnf_packet *packet,
 }
 
 /* The first fragment leaves a note; without room for it the later ones pass unbalanced. */
-static void note_fragment(const struct vnf_packet *packet, const struct work *work,
-	uint32_t server, bool to_server, struct txn *txn)
+static void note_fragment(const struct vnf_packet *packet, const struct work *work, uint32_t server,
+	bool to_server, struct txn *txn)
 {
 	struct fragment_note *note = txn_modify(txn, TABLE_FRAGMENTS, &work->fragment);
 
@@ -553,8 +549,8 @@ static void note_fragment(const struct vnf_packet *packet, const struct work *wo
 		note = txn_insert(txn, TABLE_FRAGMENTS, &work->fragment);
 	if (note == NULL)
 		return;
-	*note = (struct fragment_note){
-		work->address, (uint16_t)server, to_server, (uint8_t)packet->home};
+	*note = (struct fragment_note){work->address, (uint16_t)server, to_server,
+		(uint8_t)packet->home};
 	txn_expire_at(txn, TABLE_FRAGMENTS, &work->fragment, txn_now_ns(txn) + FRAGMENT_TIMEOUT_NS);
 }
 

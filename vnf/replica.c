@@ -326,8 +326,9 @@ static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf
 	packet->aborted = false;
 	packet->counted = 0;
 	memset(packet->scratch, 0, sizeof(packet->scratch));
-	*txn = (struct access_txn){
-		.id = packet->id, .now_ns = packet->clock_ns, .context = packet->scratch};
+	*txn = (struct access_txn){.id = packet->id,
+		.now_ns = packet->clock_ns,
+		.context = packet->scratch};
 	vnf->ops->pre(vnf->self, packet);
 	txn->home = packet->home;
 	txn->prepares = packet->prepares && vnf->ops->prepare != NULL;
@@ -500,8 +501,7 @@ static void execute_together(struct replica *replica, uint32_t from, uint32_t to
 		team->run(team, post_work, replica);
 	}
 	for (uint32_t w = 0; w < replica->engine.workers && replica->out != NULL; w++) {
-		memcpy(replica->delta, replica->workers[w].deltas,
-			replica->workers[w].deltas_used);
+		memcpy(replica->delta, replica->workers[w].deltas, replica->workers[w].deltas_used);
 		replica->delta += replica->workers[w].deltas_used;
 	}
 }
@@ -726,7 +726,8 @@ void replica_show(struct replica *replica, struct figures *figures)
 			vnf_show(&show, "", vnf->ops->counters[i], counter_of(replica, v, i));
 		for (uint32_t t = 0; t < vnf->table_count; t++)
 			vnf_show(&show, replica->engine.tables[vnf->table_base + t].spec.name,
-				"entries", table_count(&replica->engine.tables[vnf->table_base + t]));
+				"entries",
+				table_count(&replica->engine.tables[vnf->table_base + t]));
 		if (vnf->ops->show == NULL)
 			continue;
 		begin_apart(replica, vnf, 0);

@@ -47,7 +47,8 @@ struct extra_place {
 };
 
 /* More than anybody's room and determinants allow for, each at its least. */
-#define EXTRAS_COUNT_MAX ((EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX) / sizeof(struct outcome_extra))
+#define EXTRAS_COUNT_MAX                                                                           \
+	((EXTRAS_BYTES_MAX + DETERMINANTS_BYTES_MAX) / sizeof(struct outcome_extra))
 
 /* A packet as its pre step left it, for an access that runs again. */
 struct replica_saved {

@@ -99,12 +99,28 @@ static enum status check_payloads(const struct replica *replica, const struct co
 	return STATUS_OK;
 }
 
+static enum status check_strategies(const struct config *config, const struct config_stage *stage,
+	char *error)
+{
+	for (uint32_t r = 0; r < REPLICAS_MAX; r++) {
+		if (strcmp(stage->strategies[r], "auto") == 0 ||
+			strategy_find(stage->strategies[r]) < STRATEGIES)
+			continue;
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s:%u: 'strategy' is '%s': use auto, serial, or "
+			"{depth,breadth,unstructured}-{operation,chain}-{eager,lazy}",
+			config->path, stage->strategy_line, stage->strategies[r]);
+		return STATUS_INVALID;
+	}
+	return STATUS_OK;
+}
+
 enum status stage_open(struct replica *replica, const struct config *config, uint32_t stage_number,
-	bool tracks, uint64_t hash_seed, char *error)
+	uint32_t workers, bool tracks, uint64_t hash_seed, char *error)
 {
 	const struct config_stage *stage = &config->stages[stage_number];
 	enum status status = replica_open(replica, stage_number, config->seed, hash_seed, tracks,
-		config->ports_count, 1);
+		config->ports_count, workers);
 
 	for (uint32_t s = 0; s < stage_number; s++)
 		replica->vnfs_before += config->stages[s].vnfs_count;
@@ -121,6 +137,8 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 			config->path, stage->line, stage->name);
 		status = STATUS_INVALID;
 	}
+	if (status == STATUS_OK)
+		status = check_strategies(config, stage, error);
 	if (status == STATUS_OK && config->log_headers)
 		status = check_payloads(replica, config, stage, error);
 	if (status != STATUS_OK)

@@ -7,11 +7,12 @@
 #include "vnf/replica.h"
 
 /*
- * tracks: digests and changes are kept. hash_seed perturbs layout only. On an error nothing is left
+ * workers: of whom replica->team is to be given, unless it is one. tracks: digests and changes are
+ * kept. hash_seed perturbs layout only. On an error nothing is left
  * and error (CONFIG_ERROR_BYTES) has one line with file and line of the configuration.
  */
 MUST_CHECK enum status stage_open(struct replica *replica, const struct config *config,
-	uint32_t stage, bool tracks, uint64_t hash_seed, char *error);
+	uint32_t stage, uint32_t workers, bool tracks, uint64_t hash_seed, char *error);
 
 /* True if one of the stage's VNFs records determinants. */
 bool stage_uses_determinants(const struct replica *replica);

@@ -15,6 +15,7 @@
 #include "loggers/outcomes.h"
 #include "vnf/leader.h"
 #include "vnf/stage.h"
+#include "vnf/team_pthread.h"
 
 #define FOLD_BLOCK_BYTES (64u * 1024)
 #define IDLE_NS 1000000
@@ -27,6 +28,7 @@
 struct vnf_role {
 	struct role role;
 	struct replica replica;
+	struct pthread_team team;
 	struct journal base, outcomes;
 	struct journal_reader input;
 	struct outcomes before; /* what the stage before publishes; unused in the first stage */
@@ -603,6 +605,35 @@ static int serve(struct vnf_role *self)
 	}
 }
 
+/* In each further worker's thread; the first one has its core. */
+static void on_worker_start(void *context, uint32_t worker)
+{
+	struct vnf_role *self = context;
+	const struct role_options *options = &self->role.options;
+
+	(void)role_take_core(&self->role,
+		role_replica_thread(self->role.config, options->stage, options->number) + worker);
+	role_take_short_turns();
+}
+
+/* The stage's workers, and how they are to go about it. */
+static enum status start_team(struct vnf_role *self, char *error)
+{
+	const struct role_options *options = &self->role.options;
+	const struct config_stage *stage = &self->role.config->stages[options->stage];
+	enum status status;
+
+	self->replica.access.clock_ns = mono_ns;
+	self->replica.access.decision.forced = strategy_find(stage->strategies[options->number]);
+	status = team_pthread_start(&self->team, stage->workers[options->number],
+		self->idle.shares_core, on_worker_start, self);
+	if (status != STATUS_OK)
+		snprintf(error, CONFIG_ERROR_BYTES, "stage %s: cannot start %u workers: %s",
+			stage->name, stage->workers[options->number], status_text(status));
+	self->replica.team = &self->team.team;
+	return status;
+}
+
 static enum status start(struct vnf_role *self, char *error)
 {
 	const struct config *config = self->role.config;
@@ -614,8 +645,11 @@ static enum status start(struct vnf_role *self, char *error)
 
 	if (getrandom(&hash_seed, sizeof(hash_seed), 0) < 0)
 		hash_seed = (uint64_t)getpid();
-	status = stage_open(&self->replica, config, options->stage, config->protect, hash_seed,
+	status = stage_open(&self->replica, config, options->stage,
+		config->stages[options->stage].workers[options->number], config->protect, hash_seed,
 		error);
+	if (status == STATUS_OK)
+		status = start_team(self, error);
 	if (status != STATUS_OK)
 		return status;
 	self->replica.engine.progress = &self->self->progress;

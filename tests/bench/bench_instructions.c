@@ -79,7 +79,7 @@ static void set_up(const struct config *config, const char *traffic, uint32_t co
 	for (uint32_t r = 0; r < count; r++) {
 		struct journal_reader reader;
 
-		must(stage_open(&replicas[r], config, 0, protect, r + 1, error), error);
+		must(stage_open(&replicas[r], config, 0, 1, protect, r + 1, error), error);
 		must(journal_attach(&inputs[r], &base, GATE_REPLICA, 0, "replica", 0), "input");
 		open_journal(&outcomes[r], protect);
 		must(journal_writer_open(&outputs[r], &outcomes[r], 0), "outcomes");

@@ -138,7 +138,7 @@ static double bare_mpps(const struct bench *bench, const char *traffic)
 	double mpps;
 
 	if (config_load(&config, bench->chain, error) != STATUS_OK ||
-		stage_open(&replica, config, 0, false, 1, error) != STATUS_OK ||
+		stage_open(&replica, config, 0, 1, false, 1, error) != STATUS_OK ||
 		port_open(&source, 0, traffic, true, config->hugepages, error) != STATUS_OK ||
 		port_open(&sink, 1, "null:", false, config->hugepages, error) != STATUS_OK)
 		fail(error);

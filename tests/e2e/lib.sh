@@ -27,7 +27,7 @@ finish() { printf '%d passed, %d failed\n' "$passed" "$failed"; [ "$failed" -eq 
 settle() { if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi; }
 
 # chain FILE [KEY=VALUE]...: an example chain, nat unless example=NAME, with values replaced. variant, slaves,
-# homes, dir, retention, fold_batches, vnf, pool, inside, chain go where they belong, all else to the top.
+# homes, workers, strategy, dir, retention, fold_batches, vnf, pool, inside, chain go where they belong, all else to the top.
 chain() {
 	local file=$1 dir=$WORK/log example=nat pair key value top='' edits=()
 	shift
@@ -36,7 +36,8 @@ chain() {
 		case $key in
 		variant | slaves | durability | chain | clock | retention)
 			edits+=(-e "s|\\b$key: [A-Za-z0-9_-]*|$key: $value|") ;;
-		homes) edits+=(-e "s|^    slaves:|    homes: $value\n    slaves:|") ;;
+		workers | strategy) edits+=(-e "s|    slaves:|    $key: $value\n    slaves:|") ;;
+		homes) edits+=(-e "s|    slaves:|    homes: $value\n    slaves:|") ;;
 		dir) dir=$value ;;
 		example) example=$value ;;
 		inside) edits+=(-e "s|inside: \\[[^]]*\\]|inside: $value|") ;;

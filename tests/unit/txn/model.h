@@ -91,9 +91,9 @@ JOB_FUNCTION(5)
 JOB_FUNCTION(6)
 JOB_FUNCTION(7)
 
-static enum operation_effect (*const job_functions[OPERATIONS_MAX])(struct operation_call *) = {
-	job_function_0, job_function_1, job_function_2, job_function_3, job_function_4,
-	job_function_5, job_function_6, job_function_7};
+static enum operation_effect (*const job_functions[OPERATIONS_MAX])(
+	struct operation_call *) = {job_function_0, job_function_1, job_function_2, job_function_3,
+	job_function_4, job_function_5, job_function_6, job_function_7};
 
 /* The prepare step: a count in a shared table, of those that find no flow entry yet. */
 static inline void job_prepare(struct job *job, const struct store *store)
@@ -140,7 +140,8 @@ static inline void job_flow(struct job *job, const struct store *store)
 static inline void program_make(struct job *jobs, uint64_t *random)
 {
 	uint32_t kind = (uint32_t)(random_next(random) >> 20), operations_of_10 = kind % 11;
-	uint32_t steps_of_10 = kind / 16 % 3 == 0 ? 0 : kind / 64 % 11, longest = 1 + kind / 256 % 8;
+	uint32_t steps_of_10 = kind / 16 % 3 == 0 ? 0 : kind / 64 % 11,
+		 longest = 1 + kind / 256 % 8;
 	uint64_t now_ns = 5 * MODEL_SECOND_NS;
 
 	memset(jobs, 0, TXNS * sizeof(*jobs));
@@ -223,7 +224,8 @@ static inline struct model_entry *model_touch(struct model *model, uint32_t tabl
 			key % HOMES != model->job->home && !model->shared_barred;
 
 	model->aborted |= table == FLOW_TABLE ? model->flow_barred : model->shared_barred;
-	if (off_home || (table == FLOW_TABLE && !model->job->alone && key % HOMES != model->job->home))
+	if (off_home ||
+		(table == FLOW_TABLE && !model->job->alone && key % HOMES != model->job->home))
 		model->aborted = true;
 	return model->aborted ? NULL : &model->entries[table][key];
 }
@@ -292,14 +294,16 @@ static inline void model_operate(struct model *model, struct job *job, uint32_t 
 {
 	const struct operation *operation = &job->operations[i];
 	uint64_t value[2] = {0}, sources[OPERATION_SOURCES_MAX];
-	struct operation_call call = {
-		.context = job, .value = value, .id = job->id, .now_ns = job->now_ns};
+	struct operation_call call = {.context = job,
+		.value = value,
+		.id = job->id,
+		.now_ns = job->now_ns};
 	struct model_entry *entry;
 	enum operation_effect effect;
 
 	for (uint32_t s = 0; s < operation->sources_count; s++) {
-		const uint64_t *source = model_read(
-			model, operation->sources[s].table, operation->sources[s].key[0]);
+		const uint64_t *source = model_read(model, operation->sources[s].table,
+			operation->sources[s].key[0]);
 
 		sources[s] = source == NULL ? 0 : source[0];
 		call.sources[s] = source == NULL ? NULL : &sources[s];

@@ -85,10 +85,10 @@ static void threads_run(struct team *team, team_work work, void *context)
 struct way {
 	struct engine engine;
 	struct access access;
-	struct job *jobs;	     /* its own copy */
+	struct job *jobs;	    /* its own copy */
 	const struct job *declared; /* as the program has them */
-	uint32_t base;		     /* slot 0 is this job */
-	uint64_t digest;	     /* of all batches */
+	uint32_t base;		    /* slot 0 is this job */
+	uint64_t digest;	    /* of all batches */
 	struct dice_team team;
 };
 
@@ -257,8 +257,8 @@ static void run_batch(struct way *way, uint32_t from, uint32_t to)
 	way->digest += engine_batch_digest(&way->engine);
 }
 
-static const char *compare(const struct way *way, const struct model *model,
-	const struct job *jobs, uint32_t from, uint32_t to)
+static const char *compare(const struct way *way, const struct model *model, const struct job *jobs,
+	uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to; i++) {
 		if (way->jobs[i].aborted != jobs[i].aborted)
@@ -271,8 +271,10 @@ static const char *compare(const struct way *way, const struct model *model,
 
 		for (uint64_t key = 0; key <= KEYS; key++) {
 			const struct model_entry *wanted = &model->entries[t][key];
-			uint32_t number = table_find(table, table_shard_of(table, key % HOMES), &key);
-			struct entry *entry = number == ENTRY_NONE ? NULL : table_entry(table, number);
+			uint32_t number =
+				table_find(table, table_shard_of(table, key % HOMES), &key);
+			struct entry *entry = number == ENTRY_NONE ? NULL
+								   : table_entry(table, number);
 
 			if ((entry != NULL) != wanted->there)
 				return "entries";
@@ -367,7 +369,8 @@ static uint32_t all_choices(struct choice *choices, uint64_t seed)
 
 	choices[count++] = (struct choice){0, 1, false};
 	for (uint32_t s = 0; s <= STRATEGIES; s++) /* the last: as the model decides */
-		choices[count++] = (struct choice){s, 1 + (uint32_t)(seed + s) % WORKERS_MAX, false};
+		choices[count++] =
+			(struct choice){s, 1 + (uint32_t)(seed + s) % WORKERS_MAX, false};
 	return count;
 }
 
@@ -388,8 +391,7 @@ static void test_every_strategy_is_serial(void **state)
 	seed_random();
 	first = random_state;
 	for (uint64_t seed = first; seed < first + count; seed++) {
-		const char *differs =
-			run_program(seed, choices, all_choices(choices, seed), &at);
+		const char *differs = run_program(seed, choices, all_choices(choices, seed), &at);
 
 		if (differs != NULL) {
 			print_error("SEED=%llu PROGRAMS=1: %s, with %s and %u workers\n",

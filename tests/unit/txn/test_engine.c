@@ -128,7 +128,8 @@ static void test_against_a_model(void **state)
 			struct model before = model;
 
 			one_transaction(&engine, &model, id);
-			if (memcmp(&before, &model, sizeof(model)) == 0 && engine_batch_aborted(&engine) > 0)
+			if (memcmp(&before, &model, sizeof(model)) == 0 &&
+				engine_batch_aborted(&engine) > 0)
 				assert_true(engine_state_digest(&engine) == digest);
 			engine_batch_zero(&engine);
 		}
@@ -160,7 +161,8 @@ static void test_layout_never_shows(void **state)
 	random_state = start;
 	for (uint64_t id = 1; id < 3000; id++)
 		one_transaction(&b, &model_b, id);
-	assert_true(engine_state_digest(&a) == engine_state_digest(&b) && engine_batch_digest(&a) == engine_batch_digest(&b));
+	assert_true(engine_state_digest(&a) == engine_state_digest(&b) &&
+		    engine_batch_digest(&a) == engine_batch_digest(&b));
 	engine_base_advanced(&b, 0);
 	bytes = engine_copy_changes(&a, &at, (uint8_t *)(fold + 1), sizeof(images) - 256, &count);
 	while (engine_changes_left(&a, at) > 0 || bytes > 0) {
@@ -184,7 +186,8 @@ static void test_layout_never_shows(void **state)
 	random_state = start;
 	for (uint64_t id = 3000; id < 6000; id++)
 		one_transaction(&c, &model_c, id);
-	assert_true(engine_state_digest(&a) == engine_state_digest(&c) && engine_batch_digest(&a) == engine_batch_digest(&c));
+	assert_true(engine_state_digest(&a) == engine_state_digest(&c) &&
+		    engine_batch_digest(&a) == engine_batch_digest(&c));
 	engine_base_advanced(&a, 6000);
 	assert_int_equal(engine_changes_left(&a, 0), 0);
 	engine_close(&a);
