@@ -18,6 +18,8 @@ void engine_open(struct engine *engine, uint64_t hash_seed, bool tracks, uint32_
 		.expire = expire,
 		.expire_context = expire_context,
 	};
+	for (uint32_t w = 0; w < workers; w++)
+		engine->shards[w].number = (uint8_t)w;
 	engine->progress = &engine->own_progress;
 }
 

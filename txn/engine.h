@@ -56,6 +56,7 @@ struct txn {
 	uint16_t home;	     /* of the flow entries it inserts */
 	uint16_t table_base; /* the VNF's table 0 is the stage's table table_base */
 	uint8_t reach;
+	uint8_t home_shard; /* where the home's flow entries are */
 	bool aborted;
 	bool widened;			 /* it has asked for more than it may have now */
 	bool may_widen;			 /* all before it are done, none after it has begun */

@@ -10,7 +10,10 @@ enum undo_kind { UNDO_CHANGE, UNDO_INSERT, UNDO_ERASE };
 void txn_begin(struct txn *txn, struct engine *engine, uint64_t id, uint64_t now_ns, uint16_t home)
 {
 	txn->engine = engine;
-	txn->shard = &engine->shards[home == HOME_NONE ? 0 : home % engine->workers];
+	txn->shard = engine->shards;
+	if (engine->workers > 1 && home != HOME_NONE)
+		txn->shard += home % engine->workers;
+	txn->home_shard = txn->shard->number;
 	txn->id = id;
 	txn->now_ns = now_ns;
 	txn->home = home;
@@ -62,7 +65,8 @@ static bool reaches(struct txn *txn, const struct table *table)
  * Where a key's entry is, if there is one. Access off home aborts, and is told by the entry, or by
  * the key where there is none in this home's shard.
  */
-static uint32_t find(struct txn *txn, const struct table *table, const void *key, uint32_t *shard)
+static inline __attribute__((always_inline)) uint32_t find(struct txn *txn,
+	const struct table *table, const void *key, uint32_t *shard)
 {
 	uint32_t number;
 
@@ -72,7 +76,7 @@ static uint32_t find(struct txn *txn, const struct table *table, const void *key
 		*shard = table_shard_of(table, home_of(table, key));
 		return table_find(table, *shard, key);
 	}
-	*shard = table_shard_of(table, txn->home);
+	*shard = table->spec.scope == TABLE_FLOW ? txn->home_shard : 0;
 	number = table_find(table, *shard, key);
 	if (table->spec.scope == TABLE_FLOW &&
 		(number == ENTRY_NONE ? home_of(table, key) : table_entry(table, number)->home) !=

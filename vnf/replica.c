@@ -318,29 +318,55 @@ static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 /* The packet phase's first part: what the packet's transaction is. */
 static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
 {
-	struct access_txn *txn = &replica->access.txns[packet->record];
-
+	replica->access.txns[packet->record].operations_count = 0;
 	packet->host = vnf;
 	packet->home = VNF_HOME_NONE;
 	packet->wants_access = packet->prepares = packet->shared = packet->expects = false;
 	packet->aborted = false;
 	packet->counted = 0;
 	memset(packet->scratch, 0, sizeof(packet->scratch));
-	*txn = (struct access_txn){.id = packet->id,
-		.now_ns = packet->clock_ns,
-		.context = packet->scratch};
 	vnf->ops->pre(vnf->self, packet);
-	txn->home = packet->home;
-	txn->prepares = packet->prepares && vnf->ops->prepare != NULL;
-	txn->flows = packet->wants_access && vnf->ops->access != NULL;
-	txn->alone = packet->shared;
+	packet->prepares &= vnf->ops->prepare != NULL;
 }
 
-static bool has_transaction(const struct replica *replica, uint32_t record)
+/* Says what the packet's transaction is; false: it has none. */
+static bool describe(struct replica *replica, struct vnf_packet *packet)
 {
-	const struct access_txn *txn = &replica->access.txns[record];
+	struct access_txn *txn = &replica->access.txns[packet->record];
 
+	txn->id = packet->id;
+	txn->now_ns = packet->clock_ns;
+	txn->context = packet->scratch;
+	txn->home = packet->home;
+	txn->prepares = packet->prepares && !packet->dropped;
+	txn->flows = packet->wants_access && !packet->dropped;
+	txn->alone = packet->shared;
+	txn->aborted = false;
+	if (packet->dropped)
+		txn->operations_count = 0;
 	return txn->flows || txn->prepares || txn->operations_count > 0;
+}
+
+/* A packet's transaction, in its turn. Most are of flow state alone. */
+static void access_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
+{
+	struct txn *txn = &replica->txn;
+
+	if (packet->prepares || replica->access.txns[packet->record].operations_count > 0) {
+		if (describe(replica, packet)) {
+			access_one(&replica->access, packet->record);
+			packet->aborted = replica->access.txns[packet->record].aborted;
+		}
+		return;
+	}
+	if (packet->dropped || !packet->wants_access)
+		return;
+	txn_begin(txn, &replica->engine, packet->id, packet->clock_ns, packet->home);
+	if (packet->shared)
+		txn->reach = TXN_ALL;
+	txn->table_base = (uint16_t)vnf->table_base;
+	vnf->ops->access(vnf->self, packet, txn);
+	packet->aborted = !txn_end(txn);
 }
 
 /* The packet phase's last part; what it counted counts. */
@@ -348,7 +374,6 @@ static void post_packet(struct replica *replica, struct vnf_host *vnf, struct vn
 {
 	uint64_t *counters = replica->workers[packet->worker].counters[vnf->number];
 
-	packet->aborted = replica->access.txns[packet->record].aborted;
 	if (!packet->dropped)
 		vnf->ops->post(vnf->self, packet);
 	for (uint32_t counted = packet->counted; counted != 0; counted &= counted - 1)
@@ -366,29 +391,26 @@ static void prefetch_entry(const struct vnf_packet *packet)
 static void run_chunk(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
 {
 	struct vnf_packet *packets = replica->packets;
-	uint64_t passing[BATCH_PACKETS_MAX / 64] = {0};
 
 	access_begin_one(&replica->access);
 	replica->vnf = vnf;
 	for (uint32_t i = from; i < to; i++) {
 		if (packets[i].dropped)
 			continue;
-		passing[i / 64] |= 1ull << (i % 64);
 		pre_packet(replica, vnf, &packets[i]);
 		if (replica->access.txns[i].operations_count > 0)
 			save(replica, i);
 	}
-#define PASSES(i) (passing[(i) / 64] >> ((i) % 64) & 1)
+	/* Those that came dropped have another host. */
 	for (uint32_t i = from; i < to; i++)
-		if (PASSES(i))
+		if (packets[i].host == vnf)
 			prefetch_entry(&packets[i]);
 	for (uint32_t i = from; i < to; i++)
-		if (PASSES(i) && !packets[i].dropped && has_transaction(replica, i))
-			access_one(&replica->access, i);
+		if (packets[i].host == vnf)
+			access_packet(replica, vnf, &packets[i]);
 	for (uint32_t i = from; i < to; i++)
-		if (PASSES(i))
+		if (packets[i].host == vnf)
 			post_packet(replica, vnf, &packets[i]);
-#undef PASSES
 }
 
 static void put_record(struct replica *replica, uint32_t i, uint8_t *delta)
@@ -456,9 +478,7 @@ static bool pre_work(void *context, uint32_t worker)
 		pre_packet(replica, replica->vnf, packet);
 		prefetch_entry(packet);
 		save(replica, i);
-		if (packet->dropped)
-			replica->access.txns[i] = (struct access_txn){0};
-		else if (has_transaction(replica, i))
+		if (describe(replica, packet))
 			access_declare(&replica->access, worker, i);
 	}
 	return true;
@@ -476,8 +496,10 @@ static bool post_work(void *context, uint32_t number)
 		struct vnf_packet *packet = &replica->packets[i];
 
 		/* Not what came dropped from the VNF or the stage before. */
-		if (packet->host == replica->vnf)
+		if (packet->host == replica->vnf) {
+			packet->aborted = replica->access.txns[i].aborted;
 			post_packet(replica, replica->vnf, packet);
+		}
 		if (!last || replica->out == NULL)
 			continue;
 		put_record(replica, i, worker->deltas + worker->deltas_used);

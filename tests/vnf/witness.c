@@ -155,7 +155,7 @@ static void witness_access(const void *self, struct vnf_packet *packet, struct t
 		if (shared != NULL)
 			*shared += work->flows;
 	}
-	if (work->flows % 199 == 0)
+	if (packet->id % 239 == 0)
 		txn_abort(txn);
 	if (packet->shared) {
 		shared = entry_of(txn, TABLE_LENGTHS, work->length + 1);
