@@ -42,6 +42,8 @@
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64
+#define VARIABLES_MAX 16     /* of one VNF with recorded determinants */
+#define VARIABLE_LIST_MAX 12 /* members of a list */
 /*
  * What one packet may take of an outcome, over all stages up to it: edits beyond the header view
  * and resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.

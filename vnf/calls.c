@@ -164,6 +164,93 @@ static const struct outcome_extra *leader_determinant(struct replica *replica, u
 	return NULL;
 }
 
+static void diverge(struct vnf_packet *packet)
+{
+	atomic_write_relaxed(&packet->host->replica->diverged, 1u);
+}
+
+/* Records an access in the leader; tells a slave what it was. */
+static uint64_t access_variable(struct vnf_packet *packet, uint32_t number, enum pad_kind kind,
+	uint64_t value)
+{
+	struct variables *variables = &packet->host->variables;
+	bool gets = kind == PAD_GET || kind == PAD_POP, held = packet->locked == number + 1;
+	uint32_t bytes = gets ? 16 : 8;
+	uint64_t pad[2];
+	uint8_t *at;
+
+	BUG_ON(number >= variables->count);
+	if (packet->host->replica->determinants == DETERMINANT_RECORD) {
+		struct variable *variable = &variables->list[number];
+		uint64_t sequence;
+
+		if (!held)
+			variable_lock(variable);
+		sequence = variable_access(variable, kind, &value);
+		if (!held)
+			variable_unlock(variable);
+		pad[0] = (uint64_t)kind | (uint64_t)number << 8 | sequence << 24;
+		pad[1] = value;
+	} else {
+		const struct outcome_extra *extra =
+			leader_determinant(packet->host->replica, packet->record);
+
+		if (extra == NULL || extra->bytes != bytes) {
+			diverge(packet);
+			return 0;
+		}
+		memcpy(pad, outcome_extra_content(extra), bytes);
+		value = gets ? pad[1] : value;
+		if ((pad[0] & 0xffffff) != ((uint64_t)kind | (uint64_t)number << 8) ||
+			!variables_tell(variables, &(struct told_access){pad[0] >> 24, value,
+							   (uint16_t)number, (uint8_t)kind}))
+			diverge(packet);
+	}
+	at = add_extra(packet, EXTRA_DETERMINANT, bytes);
+	if (at == NULL)
+		diverge(packet);
+	else
+		memcpy(at, pad, bytes);
+	return value;
+}
+
+/* A slave needs no locks: it is told the order. */
+void vnf_lock(struct vnf_packet *packet, uint32_t variable)
+{
+	BUG_ON(variable >= packet->host->variables.count || packet->locked != 0);
+	if (packet->host->replica->determinants == DETERMINANT_RECORD)
+		variable_lock(&packet->host->variables.list[variable]);
+	packet->locked = (uint16_t)(variable + 1);
+}
+
+void vnf_unlock(struct vnf_packet *packet, uint32_t variable)
+{
+	BUG_ON(packet->locked != variable + 1);
+	if (packet->host->replica->determinants == DETERMINANT_RECORD)
+		variable_unlock(&packet->host->variables.list[variable]);
+	packet->locked = 0;
+}
+
+uint64_t vnf_get(struct vnf_packet *packet, uint32_t variable)
+{
+	return access_variable(packet, variable, PAD_GET, 0);
+}
+
+void vnf_set(struct vnf_packet *packet, uint32_t variable, uint64_t value)
+{
+	(void)access_variable(packet, variable, PAD_SET, value);
+}
+
+void vnf_push(struct vnf_packet *packet, uint32_t variable, uint64_t value)
+{
+	(void)access_variable(packet, variable, PAD_PUSH, value);
+}
+
+uint64_t vnf_pop(struct vnf_packet *packet, uint32_t variable)
+{
+	return access_variable(packet, variable, PAD_POP, 0);
+}
+
 void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
 	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context)
 {
@@ -187,5 +274,5 @@ void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_byte
 	if (at != NULL)
 		memcpy(at, value, value_bytes);
 	if (at == NULL || !told)
-		atomic_write_relaxed(&replica->diverged, 1u);
+		diverge(packet);
 }

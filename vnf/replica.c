@@ -109,8 +109,10 @@ enum status replica_open(struct replica *replica, uint32_t stage, uint64_t seed,
 
 void replica_close(struct replica *replica)
 {
-	for (uint32_t i = 0; i < replica->vnfs_count; i++)
+	for (uint32_t i = 0; i < replica->vnfs_count; i++) {
 		replica->vnfs[i].ops->close(replica->vnfs[i].self);
+		variables_close(&replica->vnfs[i].variables);
+	}
 	access_close(&replica->access);
 	for (uint32_t w = 0; w < WORKERS_MAX; w++) {
 		free(replica->workers[w].extras);
@@ -157,8 +159,9 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		return STATUS_INVALID;
 	memset(tables, 0, sizeof(tables));
 	setup->tables = tables;
-	setup->tables_max = TABLES_MAX - 1; /* and one for its counters */
-	setup->tables_count = 0;
+	setup->tables_max = TABLES_MAX - 2; /* and two for its counters and variables */
+	setup->tables_count = setup->variables_count = 0;
+	setup->records = false;
 	setup->seed = replica->seed;
 	*vnf = (struct vnf_host){
 		.replica = replica,
@@ -171,7 +174,12 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		return STATUS_INVALID;
 	replica->vnfs_count++;
 	vnf->table_count = setup->tables_count;
+	vnf->records = setup->records;
+	if (variables_open(&vnf->variables, setup->variables, setup->variables_count) != STATUS_OK)
+		return STATUS_NO_MEMORY;
 	tables[setup->tables_count++] = counters_table;
+	if (setup->variables_count > 0)
+		tables[setup->tables_count++] = variables_table(&vnf->variables);
 	for (uint32_t i = 0; i < setup->tables_count; i++) {
 		enum status status = engine_add_table(&replica->engine, &tables[i], vnf->self);
 
@@ -323,7 +331,7 @@ static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf
 	packet->home = VNF_HOME_NONE;
 	packet->wants_access = packet->prepares = packet->shared = packet->expects = false;
 	packet->aborted = false;
-	packet->counted = 0;
+	packet->counted = packet->locked = 0;
 	memset(packet->scratch, 0, sizeof(packet->scratch));
 	vnf->ops->pre(vnf->self, packet);
 	packet->prepares &= vnf->ops->prepare != NULL;
@@ -612,6 +620,9 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 	uint64_t digest = engine_batch_digest(&replica->engine);
 	uint32_t extra_bytes;
 
+	for (uint32_t v = 0; v < replica->vnfs_count; v++)
+		if (replica->vnfs[v].variables.told_count > 0)
+			variables_settle(&replica->vnfs[v].variables);
 	memset(replica->delta, 0, (size_t)(extras - replica->delta));
 	extra_bytes = put_extras(replica, extras);
 	for (uint32_t w = 0; w < replica->engine.workers; w++)
@@ -647,6 +658,16 @@ static void begin_apart(struct replica *replica, const struct vnf_host *vnf, uin
 	replica->txn.table_base = (uint16_t)vnf->table_base;
 }
 
+/* In transactions of their own: a list may take all that one may change. */
+static void keep_variables(struct replica *replica, const struct vnf_host *vnf, uint64_t id)
+{
+	for (uint32_t v = 0; v < vnf->variables.count; v++) {
+		begin_apart(replica, vnf, id);
+		variables_keep(&vnf->variables, v, &replica->txn, vnf->table_count + 1);
+		(void)txn_end(&replica->txn);
+	}
+}
+
 void replica_keep_counters(struct replica *replica, uint64_t next_id)
 {
 	/* Replicas keep at other times. */
@@ -655,6 +676,7 @@ void replica_keep_counters(struct replica *replica, uint64_t next_id)
 	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
 		const struct vnf_host *vnf = &replica->vnfs[v];
 
+		keep_variables(replica, vnf, next_id - 1);
 		begin_apart(replica, vnf, next_id - 1);
 		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
 			uint64_t counted = counter_of(replica, v, (uint32_t)i), *count;
@@ -680,9 +702,10 @@ void replica_keep_counters(struct replica *replica, uint64_t next_id)
 void replica_load_counters(struct replica *replica)
 {
 	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
-		const struct vnf_host *vnf = &replica->vnfs[v];
+		struct vnf_host *vnf = &replica->vnfs[v];
 
 		begin_apart(replica, vnf, 0);
+		variables_load(&vnf->variables, &replica->txn, vnf->table_count + 1);
 		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
 			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
 

@@ -14,6 +14,7 @@
 #include "txn/access.h"
 #include "vnf/edits.h"
 #include "vnf/understudy_vnf.h"
+#include "vnf/variables.h"
 
 #define COUNTERS_PER_VNF 16
 
@@ -26,7 +27,9 @@ struct vnf_host {
 	const struct vnf_ops *ops;
 	void *self;
 	uint32_t table_base;
-	uint32_t table_count; /* its own; the counters' follows them */
+	uint32_t table_count; /* its own; the counters' and the variables' follow them */
+	bool records;
+	struct variables variables;
 };
 
 /* What a worker makes of its packets, until the outcome is closed. */

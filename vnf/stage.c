@@ -149,7 +149,7 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 bool stage_uses_determinants(const struct replica *replica)
 {
 	for (uint32_t i = 0; i < replica->vnfs_count; i++)
-		if (replica->vnfs[i].ops->uses_determinants)
+		if (replica->vnfs[i].records)
 			return true;
 	return false;
 }

@@ -52,6 +52,7 @@ struct vnf_packet {
 	uint16_t record; /* of the batch; the runtime's, as what follows */
 	uint8_t worker;
 	uint16_t counted;
+	uint16_t locked; /* variable + 1 */
 	bool expects;
 	uint8_t expected_shard;
 	uint32_t expected_hash;
@@ -59,6 +60,12 @@ struct vnf_packet {
 	struct vnf_host *host;
 	uint8_t scratch[VNF_SCRATCH_BYTES]
 		__attribute__((aligned(8))); /* zeroed before pre; yours until post ends */
+};
+
+/* A variable that packets share outside the tables: see vnf_get. */
+struct variable_spec {
+	const char *name;
+	uint32_t list_capacity; /* 0: one value; else a list of up to that many, 12 at most */
 };
 
 /* Configuration: one entry a YAML key under `config:`, values as written. */
@@ -80,6 +87,10 @@ struct vnf_setup {
 	struct table_spec *tables; /* fill up to tables_max, set tables_count */
 	uint32_t tables_max;
 	uint32_t tables_count;
+	/* It calls vnf_determinant, or shares variables: its stage must be passive. */
+	bool records;
+	struct variable_spec variables[VARIABLES_MAX]; /* of a VNF that records */
+	uint32_t variables_count;
 };
 
 struct vnf_ops {
@@ -89,8 +100,7 @@ struct vnf_ops {
 	uint32_t drop_causes_count;
 	const char *const *counters; /* names of what it counts besides; at most 16 */
 	uint32_t counters_count;
-	bool reads_payload;	/* calls vnf_read: looks beyond the header view */
-	bool uses_determinants; /* calls vnf_determinant: its stage must be passive */
+	bool reads_payload; /* calls vnf_read: looks beyond the header view */
 	/* False with setup->error set. *self is what every step gets; it is constant afterwards. */
 	bool (*open)(struct vnf_setup *setup, void **self);
 	void (*close)(void *self);
@@ -179,5 +189,21 @@ bool vnf_emit(struct vnf_packet *packet, uint16_t port, const void *frame, uint3
  */
 void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_bytes,
 	void (*ask)(void *value, uint32_t value_bytes, void *context), void *context);
+
+/*
+ * post: variables that threads share under locks of their own (FTvNF section 3), for what cannot be
+ * written as transactions. Each access is recorded in the leader and replayed in slaves; 256 bytes
+ * a packet at most, a getter takes 24, a setter 16. Those of different packets come in any order,
+ * so what must go together goes between vnf_lock and vnf_unlock; at most one lock at a time.
+ *
+ * vnf_get: a value, or the newest of a list. vnf_set: a value. vnf_push: behind a list's newest;
+ * past its capacity the oldest goes. vnf_pop: takes the oldest out of a list; 0 if it is empty.
+ */
+void vnf_lock(struct vnf_packet *packet, uint32_t variable);
+void vnf_unlock(struct vnf_packet *packet, uint32_t variable);
+uint64_t vnf_get(struct vnf_packet *packet, uint32_t variable);
+void vnf_set(struct vnf_packet *packet, uint32_t variable, uint64_t value);
+void vnf_push(struct vnf_packet *packet, uint32_t variable, uint64_t value);
+uint64_t vnf_pop(struct vnf_packet *packet, uint32_t variable);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A VNF that makes every call a VNF can make, each for some packets, chosen by how many frames of
- * its length came before it; and that shares state in every way that there is. With WITNESS_ASKS it also asks for what cannot be recomputed.
+ * its length came before it; and that shares state in every way that there is. With WITNESS_ASKS it
+ * also asks for what cannot be recomputed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,9 @@ static bool witness_open(struct vnf_setup *setup, void **self)
 	setup->tables[TABLE_FLOWS].scope = TABLE_FLOW;
 	setup->tables[TABLE_FLOWS].home = home_of;
 	setup->tables_count = 3;
+#ifdef WITNESS_ASKS
+	setup->records = true;
+#endif
 	*self = witness;
 	return true;
 }
@@ -230,9 +234,6 @@ __attribute__((visibility("default"))) const struct vnf_ops understudy_vnf = {
 	.drop_causes = causes,
 	.drop_causes_count = sizeof(causes) / sizeof(causes[0]),
 	.reads_payload = true,
-#ifdef WITNESS_ASKS
-	.uses_determinants = true,
-#endif
 	.open = witness_open,
 	.close = witness_close,
 	.pre = witness_pre,
