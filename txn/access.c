@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/atomics.h"
+#include "txn/baseline.h"
 #include "txn/mutants.h"
 
 #define FORESIGHTS_MAX (BATCH_PACKETS_MAX * 16)
@@ -123,7 +124,7 @@ void access_begin(struct access *access, uint32_t first, uint32_t end)
 	memset(access->measured_ns, 0, sizeof(access->measured_ns));
 	for (uint32_t w = 0; w < access->engine->workers; w++)
 		memset(&access->worker[w], 0, sizeof(access->worker[w]));
-	if (access->strategy == 0)
+	if (access->strategy == 0 || BASELINE())
 		graph_begin_plain(&access->graph);
 	else
 		graph_begin(&access->graph, first, end, strategy_of(access->strategy).aborts);
@@ -146,12 +147,15 @@ void access_operate(struct access *access, uint32_t worker, uint32_t slot,
 	const struct operation *operation)
 {
 	struct access_txn *txn = &access->txns[slot];
+	enum probe before = PROBE(PROBE_CONSTRUCT);
 
 	if (txn->operations_count++ == 0) {
 		slots_add(&access->worker[worker].operates, slot);
 		graph_declare(&access->graph, slot, txn->id, txn->now_ns, txn->context);
 	}
 	graph_operate(&access->graph, worker, slot, operation);
+	(void)PROBE(before);
+	(void)before;
 }
 
 /* One by one, whole transactions. */
@@ -189,6 +193,7 @@ static void run_shared_serially(struct access *access, const struct slots *share
 {
 	uint32_t noted = access->from;
 
+	(void)PROBE(PROBE_USEFUL);
 	access->foresights.count = 0;
 	for (uint32_t slot = slots_next(shared, access->from, access->to); slot < access->to;
 		slot = slots_next(shared, slot + 1, access->to)) {
@@ -198,24 +203,29 @@ static void run_shared_serially(struct access *access, const struct slots *share
 	}
 	while (noted <= access->to)
 		access->foresights_first[noted++] = access->foresights.count;
+	(void)PROBE(PROBE_OTHERS);
 }
 
 static bool link_work(void *context, uint32_t worker)
 {
 	struct access *access = context;
 
+	(void)PROBE(PROBE_CONSTRUCT);
 	graph_link(&access->graph, worker);
+	(void)PROBE(PROBE_OTHERS);
 	return true;
 }
 
 static bool schedule_work(void *context, uint32_t worker)
 {
 	struct access *access = context;
+	bool idle = false;
 
-	for (uint32_t i = 0; i < STEPS; i++)
-		if (!schedule_step(&access->schedule, worker))
-			return schedule_is_done(&access->schedule);
-	return false;
+	(void)PROBE(PROBE_EXPLORE);
+	for (uint32_t i = 0; i < STEPS && !idle; i++)
+		idle = !schedule_step(&access->schedule, worker);
+	(void)PROBE(PROBE_OTHERS);
+	return idle && schedule_is_done(&access->schedule);
 }
 
 /* The graph's versions need room for all that operations may add. */
@@ -278,14 +288,16 @@ static bool flow_work(void *context, uint32_t number)
 	struct access *access = context;
 	struct slots own = {0};
 
+	(void)PROBE(PROBE_USEFUL);
 	for (uint32_t w = 0; w < access->engine->workers; w++)
 		slots_join(&own, &access->worker[w].flows[number]);
 	for (uint32_t slot = slots_next(&own, access->from, access->to); slot < access->to;
 		slot = slots_next(&own, slot + 1, access->to))
 		if (!flow_one(access, slot)) {
 			access->worker[number].failed = 1;
-			return true;
+			break;
 		}
+	(void)PROBE(PROBE_OTHERS);
 	return true;
 }
 
@@ -370,6 +382,12 @@ void access_run(struct access *access, struct team *team)
 	uint32_t divisions = 0, next;
 	bool by_graph;
 
+#ifdef UNDERSTUDY_BASELINES
+	if (baseline != BASELINE_NONE) {
+		baseline_run(access, team);
+		return;
+	}
+#endif
 	for (uint32_t w = 0; w < access->engine->workers; w++) {
 		slots_join(&prepares, &access->worker[w].prepares);
 		slots_join(&operates, &access->worker[w].operates);

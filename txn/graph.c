@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/atomics.h"
+#include "txn/baseline.h"
 #include "txn/mutants.h"
 
 #define OPERATIONS_ALL (BATCH_PACKETS_MAX * OPERATIONS_MAX)
@@ -312,6 +313,7 @@ static bool call(struct operation_node *node)
 		.id = node->txn->id,
 		.now_ns = node->txn->now_ns};
 	enum operation_effect effect;
+	enum probe before;
 	struct seen seen;
 
 	node->read_digest = 0;
@@ -330,7 +332,10 @@ static bool call(struct operation_node *node)
 			memcpy(node->value, seen.value, value_bytes);
 		node->read_digest += digest_seen(&node->node, &seen);
 	}
+	before = PROBE(PROBE_USEFUL);
 	effect = operation->function(&call);
+	(void)PROBE(before);
+	(void)before;
 	if (effect == EFFECT_ABORT && operation->may_abort)
 		return false;
 	if (operation->kind != OPERATION_READ && (effect == EFFECT_PUT || effect == EFFECT_ERASE)) {

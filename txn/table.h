@@ -24,9 +24,9 @@ struct entry {
 	uint32_t timer_prev;
 	uint32_t hash;
 	uint8_t live;
-	uint8_t dirty; /* on the list of what changed since the base values */
-	uint8_t noted; /* scratch of a commit: done with */
-	uint8_t zero;
+	uint8_t dirty;	/* on the list of what changed since the base values */
+	uint8_t noted;	/* scratch of a commit: done with */
+	uint8_t locked; /* benchmarks alone: see baseline.h */
 	uint64_t image_hash;
 	uint64_t home;
 	uint64_t version;     /* packet ID of the last change */

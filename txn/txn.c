@@ -3,6 +3,7 @@
 
 #include "core/atomics.h"
 #include "core/digest.h"
+#include "txn/baseline.h"
 #include "txn/engine.h"
 
 enum undo_kind { UNDO_CHANGE, UNDO_INSERT, UNDO_ERASE };
@@ -100,6 +101,10 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 		return NULL;
 	if (*number != ENTRY_NONE) {
 		entry = table_entry(table, *number);
+#ifdef UNDERSTUDY_BASELINES
+		if (table->spec.scope == TABLE_SHARED)
+			baseline_touch(txn, entry);
+#endif
 		txn->found_table = table;
 		txn->found_entry = *number;
 	}
@@ -482,7 +487,7 @@ static void commit_one(struct txn *txn, const struct undo *undo)
 	change_mark(engine, shard, undo->table, undo->entry);
 }
 
-bool txn_end(struct txn *txn)
+static bool end(struct txn *txn)
 {
 	struct engine *engine = txn->engine;
 	struct engine_shard *shard = txn->shard;
@@ -503,6 +508,16 @@ bool txn_end(struct txn *txn)
 	}
 	shard->sums.batch_digest += txn->read_digest;
 	return true;
+}
+
+bool txn_end(struct txn *txn)
+{
+	bool committed = end(txn);
+
+#ifdef UNDERSTUDY_BASELINES
+	baseline_let_go(txn);
+#endif
+	return committed;
 }
 
 bool engine_begin_parallel(struct engine *engine, uint32_t transactions)

@@ -8,6 +8,7 @@
 #include "core/atomics.h"
 #include "core/bytes.h"
 #include "core/digest.h"
+#include "txn/baseline.h"
 
 /* Packets that pass all steps together: their views and scratch fit the first-level cache. */
 #define CHUNK 32u
@@ -474,6 +475,7 @@ static bool pre_work(void *context, uint32_t worker)
 	struct replica *replica = context;
 	uint32_t from = slice(replica, worker), to = slice(replica, worker + 1);
 
+	(void)PROBE(PROBE_USEFUL);
 	for (uint32_t i = from; i < to; i++) {
 		struct vnf_packet *packet = &replica->packets[i];
 
@@ -489,6 +491,7 @@ static bool pre_work(void *context, uint32_t worker)
 		if (describe(replica, packet))
 			access_declare(&replica->access, worker, i);
 	}
+	(void)PROBE(PROBE_OTHERS);
 	return true;
 }
 
@@ -499,6 +502,7 @@ static bool post_work(void *context, uint32_t number)
 	uint32_t from = slice(replica, number), to = slice(replica, number + 1);
 	bool last = replica->vnf == &replica->vnfs[replica->vnfs_count - 1];
 
+	(void)PROBE(PROBE_USEFUL);
 	worker->deltas_used = 0;
 	for (uint32_t i = from; i < to; i++) {
 		struct vnf_packet *packet = &replica->packets[i];
@@ -513,6 +517,7 @@ static bool post_work(void *context, uint32_t number)
 		put_record(replica, i, worker->deltas + worker->deltas_used);
 		worker->deltas_used += delta_bytes(replica, i);
 	}
+	(void)PROBE(PROBE_OTHERS);
 	return true;
 }
 
@@ -554,8 +559,10 @@ static void execute_quantum(struct replica *replica, uint32_t from, uint32_t to)
 		execute_together(replica, from, to);
 	for (uint32_t at = from; at < to && !together; at += CHUNK) {
 		counter_add(replica->engine.progress, 1);
+		(void)PROBE(PROBE_USEFUL);
 		execute_chunk(replica, at, to - at < CHUNK ? to : at + CHUNK);
 	}
+	(void)PROBE(PROBE_OTHERS);
 	if (replica->engine.workers > 1)
 		decision_learn_team(decision, together, to - from, now_ns(replica) - began_ns);
 }

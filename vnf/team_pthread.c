@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/atomics.h"
+#include "txn/baseline.h"
 
 #define SPINS 4000	/* some 50 us: a batch or two */
 #define SHARED_SPINS 50 /* where cores are shared */
@@ -22,6 +23,7 @@ static void await_round(struct pthread_team *team, uint32_t round)
 {
 	uint32_t spins = team->shares_core ? SHARED_SPINS : SPINS;
 
+	(void)PROBE(PROBE_SYNC);
 	for (uint32_t i = 0; i < spins; i++) {
 		if (atomic_read_acquire(&team->round) != round)
 			return;
@@ -38,6 +40,7 @@ static void do_part(struct pthread_team *team, uint32_t worker)
 {
 	uint32_t spins = 0;
 
+	(void)PROBE(PROBE_OTHERS);
 	while (!team->work(team->context, worker)) {
 		relax();
 		if (team->shares_core && ++spins % SHARED_SPINS == 0)
@@ -79,11 +82,13 @@ static void run(struct team *self, team_work work, void *context)
 
 	begin_round(team, work, context);
 	do_part(team, 0);
+	(void)PROBE(PROBE_SYNC);
 	while (atomic_read_acquire(&team->left) > 0) {
 		relax();
 		if (team->shares_core && ++spins % SHARED_SPINS == 0)
 			sched_yield();
 	}
+	(void)PROBE(PROBE_OTHERS);
 }
 
 enum status team_pthread_start(struct pthread_team *team, uint32_t workers, bool shares_core,
