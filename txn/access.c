@@ -11,6 +11,8 @@
 #define FORESIGHTS_MAX (BATCH_PACKETS_MAX * 16)
 #define ALONE_MAX 8 /* in a batch; with more of them, all of it is done one by one */
 #define STEPS 32    /* of a schedule at a time */
+#define AHEAD 4	    /* transactions from one depth of prefetching to the next */
+#define DEPTHS 3
 
 static void restore_slot(void *caller, uint32_t slot)
 {
@@ -116,12 +118,11 @@ void access_begin_one(struct access *access)
 	graph_begin_plain(&access->graph);
 }
 
-void access_begin(struct access *access, uint32_t first, uint32_t end)
+void access_begin(struct access *access, uint32_t first, uint32_t end, uint32_t strategy)
 {
 	access->first = first;
 	access->end = end;
-	access->strategy = decision_strategy(&access->decision);
-	memset(access->measured_ns, 0, sizeof(access->measured_ns));
+	access->strategy = strategy;
 	for (uint32_t w = 0; w < access->engine->workers; w++)
 		memset(&access->worker[w], 0, sizeof(access->worker[w]));
 	if (access->strategy == 0 || BASELINE())
@@ -231,13 +232,11 @@ static bool schedule_work(void *context, uint32_t worker)
 /* The graph's versions need room for all that operations may add. */
 static bool tables_have_room(const struct access *access)
 {
-	uint32_t operations = graph_operations(&access->graph);
-
 	for (uint32_t i = 0; i < access->engine->tables_count; i++) {
 		const struct table *table = &access->engine->tables[i];
 
 		if (table->spec.scope == TABLE_SHARED &&
-			table->spec.capacity - table_count(table) < operations)
+			table->spec.capacity - table_count(table) < graph_writes(&access->graph, i))
 			return MUTANT(MUTANT_IGNORE_CAPACITY);
 	}
 	return true;
@@ -283,20 +282,45 @@ static bool flow_one(struct access *access, uint32_t slot)
 	return true;
 }
 
+/* This worker's slots of the range, sorted. */
+static uint32_t own_slots(const struct access *access, uint32_t number, uint16_t *own)
+{
+	struct slots slots = {0};
+	uint32_t count = 0;
+
+	for (uint32_t w = 0; w < access->engine->workers; w++)
+		slots_join(&slots, &access->worker[w].flows[number]);
+	for (uint32_t slot = slots_next(&slots, access->from, access->to); slot < access->to;
+		slot = slots_next(&slots, slot + 1, access->to))
+		own[count++] = (uint16_t)slot;
+	return count;
+}
+
+static void prefetch(const struct access *access, const uint16_t *own, uint32_t count, uint32_t at)
+{
+	for (uint32_t depth = 0; depth < DEPTHS; depth++) {
+		uint32_t ahead = at + AHEAD * (DEPTHS - depth);
+
+		if (ahead < count)
+			access->steps->prefetch(access->caller, own[ahead], depth);
+	}
+}
+
 static bool flow_work(void *context, uint32_t number)
 {
 	struct access *access = context;
-	struct slots own = {0};
+	uint16_t own[BATCH_PACKETS_MAX];
+	uint32_t count = own_slots(access, number, own);
 
 	(void)PROBE(PROBE_USEFUL);
-	for (uint32_t w = 0; w < access->engine->workers; w++)
-		slots_join(&own, &access->worker[w].flows[number]);
-	for (uint32_t slot = slots_next(&own, access->from, access->to); slot < access->to;
-		slot = slots_next(&own, slot + 1, access->to))
-		if (!flow_one(access, slot)) {
+	for (uint32_t i = 0; i < count; i++) {
+		if (access->steps->prefetch != NULL)
+			prefetch(access, own, count, i);
+		if (!flow_one(access, own[i])) {
 			access->worker[number].failed = 1;
 			break;
 		}
+	}
 	(void)PROBE(PROBE_OTHERS);
 	return true;
 }
@@ -340,7 +364,7 @@ static void learn(struct access *access, uint32_t strategy, bool linked, uint64_
 			features.transactions++;
 			features.aborted += access->txns[slot].aborted;
 		}
-	decision_learn(&access->decision, strategy, &features, took_ns);
+	decision_learn_shared(&access->decision, strategy, &features, took_ns);
 }
 
 /* [from, to), of which none runs alone. whole: that is all of the batch. */
@@ -368,12 +392,9 @@ static void run_range(struct access *access, struct team *team, const struct slo
 	engine_end_parallel(access->engine);
 	if (by_graph)
 		graph_install(&access->graph);
-	access->measured_ns[PHASE_SHARED] += shared_ns - began_ns;
-	access->measured_ns[PHASE_FLOW] += flow_ns - shared_ns;
-	access->measured_ns[PHASE_INSTALL] += now_ns(access) - flow_ns;
 	if (operates)
 		learn(access, by_graph ? access->strategy : 0, by_graph,
-			access->measured_ns[PHASE_SHARED] + access->measured_ns[PHASE_INSTALL]);
+			shared_ns - began_ns + now_ns(access) - flow_ns);
 }
 
 void access_run(struct access *access, struct team *team)

@@ -5,9 +5,9 @@
  *
  *   declare   by all workers side by side, in any order: what each transaction wants
  *             (access_declare, access_operate)
- *   shared    operations and prepare steps, by the strategy that the decision model picks, or that
- *             is forced: one by one in ID order, or by the graph. Tables that are whole (a prepare
- *             step) or nearly full are used one by one whatever the strategy
+ *   shared    operations and prepare steps, by the strategy given (decision.h picks one): one by
+ *             one in ID order, or by the graph. Where there are prepare steps, or a table is
+ *             nearly full, one by one whatever the strategy
  *   flow      each worker the access steps of its homes, in ID order, without any graph. What a
  *             prepare step foresaw is looked at again
  *   final     versions into tables. Where a look ahead was wrong, a flow step asked for more, or
@@ -41,6 +41,11 @@ struct access_steps {
 	void (*access)(void *caller, uint32_t slot, struct txn *txn);
 	/* What the steps leave outside the tables, back to how it was declared. */
 	void (*restore)(void *caller, uint32_t slot);
+	/*
+	 * Another worker has it in its caches; this one's access is next but a few. First what it
+	 * is, later what that says where to look, then what is there. May be NULL.
+	 */
+	void (*prefetch)(void *caller, uint32_t slot, uint32_t depth);
 };
 
 #define SLOT_WORDS (BATCH_PACKETS_MAX / 64)
@@ -71,7 +76,6 @@ struct access {
 	struct foresights foresights;
 	uint32_t foresights_first[BATCH_PACKETS_MAX + 1];
 	uint64_t (*clock_ns)(void); /* to learn from; NULL: nothing is learned */
-	uint64_t measured_ns[PHASES];
 };
 
 /* steps stays; caller is handed to it. Errors: NO_MEMORY. */
@@ -86,8 +90,8 @@ void access_close(struct access *access);
 void access_begin_one(struct access *access);
 void access_one(struct access *access, uint32_t slot);
 
-/* Serial: a batch of slots [first, end) begins; its strategy is picked. */
-void access_begin(struct access *access, uint32_t first, uint32_t end);
+/* Serial: a batch of slots [first, end) begins, for the team, by that strategy. */
+void access_begin(struct access *access, uint32_t first, uint32_t end, uint32_t strategy);
 
 /* When access->txns[slot] is filled; then its operations. By one worker a slot. */
 void access_declare(struct access *access, uint32_t worker, uint32_t slot);

@@ -5,8 +5,8 @@
  *
  *   locks     each worker runs its packets' transactions as they come; a lock for each entry of a
  *             shared table, taken when it is touched and held to the transaction's end (the manner
- *             of CHC, Khalid and Akella, NSDI'19, with flow state where it is used); operations take
- *             theirs in one order. All or nothing, but in no order: replicas would differ
+ *             of CHC, Khalid and Akella, NSDI'19, with flow state where it is used); operations
+ *             take theirs in one order. All or nothing, but in no order: replicas would differ
  *   no locks  the same without: the upper bound, wrong by design
  */
 #ifndef UNDERSTUDY_TXN_BASELINE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "txn/decision.h"
 
-/* Measured by bench_txn, in ns; see docs/SPEED.md. What is wrong with them here, is learned. */
+/* In ns; where they are wrong for a machine, the corrections learn it. See docs/SPEED.md. */
 #define SERIAL_NS 45.0	 /* an operation in place, besides its function */
 #define GRAPH_NS 110.0	 /* a node, its links and its version, by one worker */
 #define INSTALL_NS 40.0	 /* an operation, by one worker for all */
@@ -11,19 +11,25 @@
 
 #define TEAM_PACKETS_MIN 24
 #define WEIGHT 0.1     /* of the newest batch in a moving average */
+#define OUTLIER 3.0    /* times the average: so much at most */
+#define TRIES_FIRST 28 /* batches until each has had its turn */
 #define TRY_EVERY 64   /* batches */
-#define TRY_WITHIN 3.0 /* times the best */
+#define TRY_WITHIN 1.5 /* times the best */
 
 void decision_open(struct decision *decision, uint32_t workers)
 {
-	*decision = (struct decision){.workers = workers, .forced = STRATEGIES, .cost_ns = 20};
-	for (uint32_t s = 0; s < STRATEGIES; s++)
-		decision->correction[s] = 1;
+	*decision = (struct decision){.workers = workers, .forced = STRATEGIES};
 }
 
+/* What disturbs a measurement only makes it longer: a much shorter one is believed at once. */
 static void average(double *of, double with)
 {
-	*of += WEIGHT * (with - *of);
+	if (*of == 0 || with < *of / 2)
+		*of = with;
+	else if (with > *of * OUTLIER)
+		*of *= 1 + WEIGHT * (OUTLIER - 1);
+	else
+		*of += WEIGHT * (with - *of);
 }
 
 static double model(const struct decision *decision, uint32_t number)
@@ -48,77 +54,96 @@ static double model(const struct decision *decision, uint32_t number)
 	return ns;
 }
 
-double decision_predict(const struct decision *decision, uint32_t strategy)
+/* A packet, in ns. */
+static double predict(const struct decision *decision, uint32_t pick)
 {
-	return model(decision, strategy) * decision->correction[strategy];
+	uint32_t strategy = pick - 1;
+	double correction = 1;
+
+	if (pick == PICK_ALONE)
+		return decision->alone_ns;
+	if (decision->correction[strategy] != 0)
+		correction = decision->correction[strategy];
+	return decision->rest_ns +
+	       (decision->packets == 0
+			       ? 0
+			       : model(decision, strategy) * correction / decision->packets);
 }
 
-uint32_t decision_strategy(struct decision *decision)
+/* Without operations there is nothing to choose between. */
+static uint32_t picks(const struct decision *decision)
 {
-	uint32_t best = 0;
-
-	if (decision->forced < STRATEGIES)
-		return decision->forced;
-	if (decision->workers == 1)
-		return 0;
-	for (uint32_t s = 1; s < STRATEGIES; s++)
-		if (decision_predict(decision, s) < decision_predict(decision, best))
-			best = s;
-	if (++decision->batches % TRY_EVERY == 0) {
-		uint32_t other = decision->batches / TRY_EVERY % STRATEGIES;
-
-		if (decision_predict(decision, other) <
-			TRY_WITHIN * decision_predict(decision, best))
-			return other;
-	}
-	return best;
+	return decision->operations == 0 ? 2 : PICKS;
 }
 
-void decision_learn(struct decision *decision, uint32_t strategy, const struct features *features,
-	uint64_t took_ns)
+static uint32_t pick(struct decision *decision, uint32_t packets)
+{
+	uint32_t best_team = PICK_TEAM(0), best, count = picks(decision), other;
+
+	if (decision->forced > 0 && decision->forced < STRATEGIES)
+		return PICK_TEAM(decision->forced);
+	if (decision->workers == 1 || packets < TEAM_PACKETS_MIN)
+		return PICK_ALONE;
+	if (decision->forced == 0)
+		count = 2;
+	decision->batches++;
+	if (decision->batches <= TRIES_FIRST)
+		return decision->batches % 2 == 0 ? decision->batches / 2 % count
+						  : PICK_TEAM(0) * (decision->batches % 4 == 1);
+	for (uint32_t p = PICK_TEAM(1); p < count; p++)
+		if (predict(decision, p) < predict(decision, best_team))
+			best_team = p;
+	best = predict(decision, best_team) < decision->alone_ns ? best_team : PICK_ALONE;
+	if (decision->batches % TRY_EVERY != 0)
+		return best;
+	/* By turns one that is not much worse, and the other of team and one worker in any case. */
+	other = decision->batches / TRY_EVERY;
+	if (other % 4 == 0)
+		return best == PICK_ALONE ? best_team : PICK_ALONE;
+	other = PICK_TEAM(other % (count - 1));
+	return predict(decision, other) < TRY_WITHIN * predict(decision, best) ? other : best;
+}
+
+uint32_t decision_pick(struct decision *decision, uint32_t packets)
+{
+	decision->picked = pick(decision, packets);
+	decision->shared_ns = 0;
+	return decision->picked;
+}
+
+void decision_learn_shared(struct decision *decision, uint32_t strategy,
+	const struct features *features, uint64_t took_ns)
 {
 	decision->chosen[strategy]++;
+	if (features->operations == 0)
+		return;
 	average(&decision->operations, features->operations);
 	if (features->longest > 0)
 		average(&decision->longest, features->longest);
-	if (features->transactions > 0)
-		average(&decision->abort_rate, (double)features->aborted / features->transactions);
-	if (took_ns == 0 || features->operations == 0)
+	decision->abort_rate += WEIGHT * ((double)features->aborted / features->transactions -
+						 decision->abort_rate);
+	if (took_ns == 0)
 		return;
+	decision->shared_ns += took_ns;
 	/* In place, what is not the engine's is the functions'. */
 	if (strategy == 0) {
 		double cost = (double)took_ns / features->operations - SERIAL_NS;
 
-		average(&decision->cost_ns, cost > 0 ? cost : 0);
-		return;
+		average(&decision->cost_ns, cost > 1 ? cost : 1);
 	}
 	average(&decision->correction[strategy], (double)took_ns / model(decision, strategy));
-	decision->tried[strategy]++;
 }
 
-bool decision_team(struct decision *decision, uint32_t packets)
+void decision_learn(struct decision *decision, uint32_t packets, uint64_t took_ns)
 {
-	bool team = decision->packet_ns[true] <= decision->packet_ns[false];
+	bool alone = decision->picked == PICK_ALONE;
 
-	if (decision->forced > 0 && decision->forced < STRATEGIES)
-		return true;
-	if (decision->workers == 1 || packets < TEAM_PACKETS_MIN)
-		return false;
-	if ((decision->alone + decision->team) % TRY_EVERY == TRY_EVERY - 1)
-		return !team;
-	return team;
-}
-
-void decision_learn_team(struct decision *decision, bool by_team, uint32_t packets,
-	uint64_t took_ns)
-{
-	double *known = &decision->packet_ns[by_team];
-
-	*(by_team ? &decision->team : &decision->alone) += 1;
+	*(alone ? &decision->alone : &decision->team) += 1;
 	if (packets < TEAM_PACKETS_MIN || took_ns == 0)
 		return;
-	if (*known == 0)
-		*known = (double)took_ns / packets;
-	else
-		average(known, (double)took_ns / packets);
+	average(&decision->packets, packets);
+	if (alone)
+		average(&decision->alone_ns, (double)took_ns / packets);
+	else if (took_ns > decision->shared_ns)
+		average(&decision->rest_ns, (double)(took_ns - decision->shared_ns) / packets);
 }

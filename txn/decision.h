@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The decision model (TransNFV section 3.3; MorphStream section 5): picks for each batch whether it
- * is worth the whole team, and by which strategy its operations run. A cost model in nanoseconds of
- * what recent batches were like, each strategy corrected by what it was measured to take; now and
- * then another one is tried. The choice may change speed, never results, so it may look at clocks.
+ * is worth the whole team, and by which strategy its operations run. A cost model in nanoseconds,
+ * from what recent batches were like; each strategy is corrected by what it was measured to take,
+ * and now and then another one is tried. The choice may change speed, never results, so it may look
+ * at clocks, which are the caller's.
  */
 #ifndef UNDERSTUDY_TXN_DECISION_H
 #define UNDERSTUDY_TXN_DECISION_H
 
 #include "txn/schedule.h"
 
-/* What a batch was like. */
+/* What a batch's operations were like. */
 struct features {
 	uint32_t operations;
-	uint32_t longest; /* chain: key skew, and how deep dependencies go */
+	uint32_t longest; /* chain: key skew, and how deep dependencies go; 0: not known */
 	uint32_t transactions;
 	uint32_t aborted;
 };
 
-enum phase { PHASE_SHARED, PHASE_FLOW, PHASE_INSTALL, PHASES };
+/* What can be picked: one worker for all, or the team with one of the strategies. */
+#define PICK_ALONE 0
+#define PICK_TEAM(strategy) ((strategy) + 1)
+#define PICKS (STRATEGIES + 1)
 
 struct decision {
 	uint32_t workers;
 	uint32_t forced; /* a strategy's number; STRATEGIES: none */
-	/* Of recent batches, moving averages. */
-	double operations, longest, abort_rate, cost_ns;
+	uint32_t picked;
+	uint64_t shared_ns; /* of the batch in work, already learned of */
+	/* Of recent batches, moving averages; 0: not known yet. */
+	double packets, operations, longest, abort_rate, cost_ns;
 	double correction[STRATEGIES]; /* of the predicted cost */
-	uint32_t tried[STRATEGIES];
-	double packet_ns[2]; /* by one worker, by the team; 0: not known */
+	double alone_ns;	       /* a packet, by one worker */
+	double rest_ns;		       /* a packet, by the team, without its shared part */
 	uint32_t batches;
 	/* For people. */
 	uint64_t chosen[STRATEGIES]; /* batches with operations */
@@ -38,17 +44,14 @@ struct decision {
 
 void decision_open(struct decision *decision, uint32_t workers);
 
-/* The strategy for the next batch's operations. */
-uint32_t decision_strategy(struct decision *decision);
-void decision_learn(struct decision *decision, uint32_t strategy, const struct features *features,
-	uint64_t took_ns);
+/* For a batch of that many packets; PICK_ALONE, or PICK_TEAM of a strategy. */
+uint32_t decision_pick(struct decision *decision, uint32_t packets);
 
-/* Whether the whole team is worth it for a batch of that many packets. */
-bool decision_team(struct decision *decision, uint32_t packets);
-void decision_learn_team(struct decision *decision, bool by_team, uint32_t packets,
-	uint64_t took_ns);
+/* What the shared part of the picked batch took, by that strategy; 0 ns: not measured. */
+void decision_learn_shared(struct decision *decision, uint32_t strategy,
+	const struct features *features, uint64_t took_ns);
 
-/* What the model thinks that a strategy takes, in ns, of a batch like the recent ones. */
-double decision_predict(const struct decision *decision, uint32_t strategy);
+/* What all of it took. */
+void decision_learn(struct decision *decision, uint32_t packets, uint64_t took_ns);
 
 #endif

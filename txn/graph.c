@@ -70,6 +70,7 @@ void graph_begin(struct graph *graph, uint32_t first, uint32_t end, enum abort_h
 		struct graph_worker *worker = &graph->worker[w];
 
 		worker->count = worker->chains_count = worker->longest = 0;
+		memset(worker->writes, 0, sizeof(worker->writes));
 		for (uint32_t p = 0; p < graph->workers; p++) {
 			worker->lists[p].head = NULL;
 			worker->lists[p].tail = &worker->lists[p].head;
@@ -125,6 +126,7 @@ void graph_operate(struct graph *graph, uint32_t worker_number, uint32_t slot,
 		txn->operations[txn->count++] = node;
 		return;
 	}
+	worker->writes[operation->table] += operation->kind != OPERATION_READ;
 	node->txn = txn;
 	node->state = NODE_BLOCKED;
 	node->released = 0;
@@ -269,6 +271,15 @@ uint32_t graph_longest(const struct graph *graph)
 		if (graph->worker[w].longest > longest)
 			longest = graph->worker[w].longest;
 	return longest;
+}
+
+uint32_t graph_writes(const struct graph *graph, uint32_t table)
+{
+	uint32_t writes = 0;
+
+	for (uint32_t w = 0; w < graph->workers; w++)
+		writes += graph->worker[w].writes[table];
+	return writes;
 }
 
 /* What a place in a chain sees: the last version before it, or the table's. */

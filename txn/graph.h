@@ -101,6 +101,7 @@ struct graph_worker {
 	struct operation_node *nodes;
 	struct operation *operations;
 	uint32_t count;
+	uint32_t writes[TABLES_MAX];		  /* operations that may add an entry */
 	struct partition_list lists[WORKERS_MAX]; /* by partition */
 	struct chain *chains;			  /* of its partition */
 	uint32_t chains_count;
@@ -147,6 +148,9 @@ void graph_link(struct graph *graph, uint32_t worker);
 /* Serial, linked: operations; of the longest chain. */
 uint32_t graph_operations(const struct graph *graph);
 uint32_t graph_longest(const struct graph *graph);
+
+/* Serial, declared: operations that may add an entry to a table. */
+uint32_t graph_writes(const struct graph *graph, uint32_t table);
 
 /* Runs one that is ready. */
 void graph_execute(struct graph *graph, uint32_t worker, struct operation_node *node);

@@ -28,7 +28,7 @@
 #define FRAGMENT_TIMEOUT_NS (30 * SECOND_NS)
 #define CLOSED_TIMEOUT_NS (120 * SECOND_NS) /* late segments still find their server */
 
-enum { TABLE_CONNECTIONS, TABLE_REPLIES, TABLE_TRAFFIC, TABLE_SERVERS, TABLE_FRAGMENTS };
+enum { TABLE_CONNECTIONS, TABLE_REPLIES, TABLE_TRAFFIC, TABLE_LOADS, TABLE_FRAGMENTS };
 enum { CAUSE_MALFORMED, CAUSE_NO_SERVER, CAUSE_CONNECTIONS_FULL };
 enum { COUNT_TO_SERVERS, COUNT_FROM_SERVERS, COUNT_NOT_BALANCED, COUNT_NO_CONNECTION };
 
@@ -70,13 +70,16 @@ struct reply {
 	uint32_t zero;
 };
 
-struct server {
-	uint64_t open;
-	uint64_t connections;
+/* Open connections of a row of servers: what is looked at together lies together. */
+#define ROW_SERVERS 16
+
+struct loads {
+	uint32_t open[ROW_SERVERS];
 };
 
 /* What a home's packets brought a server: of frames, as long as they were on the wire. */
 struct traffic {
+	uint64_t connections;
 	uint64_t bytes_to, bytes_from;
 };
 
@@ -92,8 +95,8 @@ struct fragment_note {
 };
 
 _Static_assert(sizeof(struct connection_key) == 16 && sizeof(struct connection) == 8 &&
-		       sizeof(struct reply) == 8 && sizeof(struct server) == 16 &&
-		       sizeof(struct traffic) == 16 && HOMES_MAX <= 256 &&
+		       sizeof(struct reply) == 8 && sizeof(struct loads) == 64 &&
+		       sizeof(struct traffic) == 24 && HOMES_MAX <= 256 &&
 		       sizeof(struct fragment_note) == 8,
 	"keys and values");
 
@@ -248,11 +251,11 @@ static bool balancer_open(struct vnf_setup *setup, void **result)
 		.scope = TABLE_FLOW,
 		.home = home_of_traffic,
 	};
-	setup->tables[TABLE_SERVERS] = (struct table_spec){
-		.name = "lb_servers",
+	setup->tables[TABLE_LOADS] = (struct table_spec){
+		.name = "lb_loads",
 		.key_bytes = sizeof(uint64_t),
-		.value_bytes = sizeof(struct server),
-		.capacity = SERVERS_MAX,
+		.value_bytes = sizeof(struct loads),
+		.capacity = SERVERS_MAX / ROW_SERVERS,
 		.scope = TABLE_SHARED,
 		.writers = TABLE_MULTI_WRITER,
 	};
@@ -379,11 +382,46 @@ static void balancer_pre(const void *self, struct vnf_packet *packet)
 		vnf_count(packet, COUNT_NOT_BALANCED);
 }
 
-static struct server *server_of(struct txn *txn, uint64_t number)
+static uint32_t *load_of(struct txn *txn, uint32_t server)
 {
-	struct server *server = txn_modify(txn, TABLE_SERVERS, &number);
+	uint64_t row = server / ROW_SERVERS;
+	struct loads *loads = txn_modify(txn, TABLE_LOADS, &row);
 
-	return server != NULL ? server : txn_insert(txn, TABLE_SERVERS, &number);
+	if (loads == NULL)
+		loads = txn_insert(txn, TABLE_LOADS, &row);
+	return loads == NULL ? NULL : &loads->open[server % ROW_SERVERS];
+}
+
+/* The first of those with the fewest open connections, but for the barred ones; servers_count. */
+static uint32_t least_loaded(const struct balancer *self, uint64_t barred, struct txn *txn)
+{
+	uint32_t chosen = self->servers_count, fewest = UINT32_MAX;
+
+	for (uint64_t row = 0; row * ROW_SERVERS < self->servers_count; row++) {
+		const struct loads *loads = txn_read(txn, TABLE_LOADS, &row);
+
+		for (uint32_t i = 0; i < ROW_SERVERS; i++) {
+			uint32_t server = (uint32_t)row * ROW_SERVERS + i;
+			uint32_t open = loads == NULL ? 0 : loads->open[i];
+
+			if (server < self->servers_count && open < fewest &&
+				(barred >> server & 1) == 0) {
+				fewest = open;
+				chosen = server;
+			}
+		}
+	}
+	return chosen;
+}
+
+/* Whether this client's endpoint talks to the server already, under another virtual address. */
+static bool is_taken(const struct balancer *self, const struct connection_key *key, uint32_t server,
+	struct txn *txn)
+{
+	struct connection_key reply = *key;
+
+	reply.peer = self->servers[server].address;
+	return self->vip.mask == 0 && txn_foresee(txn, TABLE_REPLIES, &reply) != NULL;
 }
 
 /*
@@ -393,36 +431,25 @@ static struct server *server_of(struct txn *txn, uint64_t number)
 static uint8_t choose_server(const struct balancer *self, const struct connection_key *key,
 	struct txn *txn)
 {
-	struct connection_key reply = *key;
-	uint32_t chosen = self->servers_count;
-	uint64_t fewest = UINT64_MAX;
-	struct server *server;
+	uint64_t barred = 0;
+	uint32_t chosen, *load;
 
-	for (uint32_t i = 0; i < self->servers_count; i++) {
-		uint64_t number = i, open;
-		const struct server *known = txn_read(txn, TABLE_SERVERS, &number);
-
-		open = known == NULL ? 0 : known->open;
-		reply.peer = self->servers[i].address;
-		if (open < fewest && txn_foresee(txn, TABLE_REPLIES, &reply) == NULL) {
-			fewest = open;
-			chosen = i;
-		}
-	}
-	server = chosen == self->servers_count ? NULL : server_of(txn, chosen);
-	if (server == NULL)
+	while ((chosen = least_loaded(self, barred, txn)) < self->servers_count &&
+		is_taken(self, key, chosen, txn))
+		barred |= 1ull << chosen;
+	load = chosen == self->servers_count ? NULL : load_of(txn, chosen);
+	if (load == NULL)
 		return NO_SERVER;
-	server->open++;
-	server->connections++;
+	(*load)++;
 	return (uint8_t)(chosen + 1);
 }
 
-static void close_one(struct txn *txn, uint32_t number)
+static void close_one(struct txn *txn, uint32_t server)
 {
-	struct server *server = server_of(txn, number);
+	uint32_t *load = load_of(txn, server);
 
-	if (server != NULL)
-		server->open--;
+	if (load != NULL)
+		(*load)--;
 }
 
 static uint8_t next_state(const struct work *work, const struct connection *connection,
@@ -470,11 +497,29 @@ static void balancer_prepare(const void *self, struct vnf_packet *packet, struct
 	}
 }
 
+static struct traffic *traffic_of(uint32_t home, uint32_t server, struct txn *txn)
+{
+	uint64_t key = TRAFFIC_KEY(home, server);
+	struct traffic *traffic = txn_modify(txn, TABLE_TRAFFIC, &key);
+
+	return traffic != NULL ? traffic : txn_insert(txn, TABLE_TRAFFIC, &key);
+}
+
+static void count_bytes(const struct vnf_packet *packet, uint32_t home, uint32_t server,
+	bool to_server, struct txn *txn)
+{
+	struct traffic *traffic = traffic_of(home, server, txn);
+
+	if (traffic != NULL)
+		*(to_server ? &traffic->bytes_to : &traffic->bytes_from) += packet->wire_length;
+}
+
 static const struct connection *connect_to(const struct balancer *self, struct vnf_packet *packet,
 	struct work *work, struct txn *txn)
 {
 	struct connection_key reply_key = work->key;
 	struct connection *connection;
+	struct traffic *traffic;
 	struct reply *reply;
 
 	if (work->choice == 0 && txn_widen(txn))
@@ -493,6 +538,9 @@ static const struct connection *connect_to(const struct balancer *self, struct v
 	}
 	connection->server = work->choice - 1u;
 	reply->vip = work->key.peer;
+	traffic = traffic_of(packet->home, connection->server, txn);
+	if (traffic != NULL)
+		traffic->connections++;
 	return connection;
 }
 
@@ -503,18 +551,6 @@ static void forget_reply(const struct balancer *self, const struct connection_ke
 
 	reply.peer = self->servers[connection->server].address;
 	(void)txn_erase(txn, TABLE_REPLIES, &reply);
-}
-
-static void count_bytes(const struct vnf_packet *packet, uint32_t home, uint32_t server,
-	bool to_server, struct txn *txn)
-{
-	uint64_t key = TRAFFIC_KEY(home, server);
-	struct traffic *traffic = txn_modify(txn, TABLE_TRAFFIC, &key);
-
-	if (traffic == NULL)
-		traffic = txn_insert(txn, TABLE_TRAFFIC, &key);
-	if (traffic != NULL)
-		*(to_server ? &traffic->bytes_to : &traffic->bytes_from) += packet->wire_length;
 }
 
 /* Follows TCP's end: closed once both sides have, or one resets. Counts the packet's bytes. */
@@ -703,7 +739,8 @@ static void balancer_show(const void *self, struct txn *txn, struct vnf_show *sh
 	const struct balancer *balancer = self;
 
 	for (uint64_t i = 0; i < balancer->servers_count; i++) {
-		const struct server *server = txn_read(txn, TABLE_SERVERS, &i);
+		uint64_t row = i / ROW_SERVERS;
+		const struct loads *loads = txn_read(txn, TABLE_LOADS, &row);
 		uint32_t address = balancer->servers[i].address;
 		struct traffic sum = {0};
 		char name[32];
@@ -712,13 +749,16 @@ static void balancer_show(const void *self, struct txn *txn, struct vnf_show *sh
 			uint64_t key = TRAFFIC_KEY(home, i);
 			const struct traffic *traffic = txn_read(txn, TABLE_TRAFFIC, &key);
 
-			sum.bytes_to += traffic == NULL ? 0 : traffic->bytes_to;
-			sum.bytes_from += traffic == NULL ? 0 : traffic->bytes_from;
+			if (traffic == NULL)
+				continue;
+			sum.connections += traffic->connections;
+			sum.bytes_to += traffic->bytes_to;
+			sum.bytes_from += traffic->bytes_from;
 		}
 		snprintf(name, sizeof(name), "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
 			address >> 8 & 255, address & 255);
-		vnf_show(show, name, "open", server == NULL ? 0 : server->open);
-		vnf_show(show, name, "connections", server == NULL ? 0 : server->connections);
+		vnf_show(show, name, "open", loads == NULL ? 0 : loads->open[i % ROW_SERVERS]);
+		vnf_show(show, name, "connections", sum.connections);
 		vnf_show(show, name, "bytes_to", sum.bytes_to);
 		vnf_show(show, name, "bytes_from", sum.bytes_from);
 	}

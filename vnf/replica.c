@@ -73,7 +73,33 @@ static void on_restore(void *caller, uint32_t slot)
 	packet->drop_cause = saved->drop_cause;
 }
 
-static const struct access_steps steps = {on_prepare, on_access, on_restore};
+static void prefetch_entry(const struct vnf_packet *packet)
+{
+	if (packet->expects)
+		table_prefetch_entry(packet->expected_table, packet->expected_shard,
+			packet->expected_hash);
+}
+
+static void on_prefetch(void *caller, uint32_t slot, uint32_t depth)
+{
+	struct replica *replica = caller;
+	const struct vnf_packet *packet = &replica->packets[slot];
+
+	if (depth == 2) {
+		prefetch_entry(packet);
+	} else if (depth == 1) {
+		if (packet->expects)
+			table_prefetch_index(packet->expected_table, packet->expected_shard,
+				packet->expected_hash);
+		__builtin_prefetch(replica->headers[slot], 1);
+	} else {
+		for (uint32_t at = 0; at < sizeof(*packet); at += LINE_BYTES)
+			__builtin_prefetch((const uint8_t *)packet + at, 1);
+		__builtin_prefetch(&replica->access.txns[slot], 1);
+	}
+}
+
+static const struct access_steps steps = {on_prepare, on_access, on_restore, on_prefetch};
 
 static bool take_memory(struct replica *replica)
 {
@@ -389,13 +415,6 @@ static void post_packet(struct replica *replica, struct vnf_host *vnf, struct vn
 		counters[__builtin_ctz(counted)]++;
 }
 
-static void prefetch_entry(const struct vnf_packet *packet)
-{
-	if (packet->expects)
-		table_prefetch_entry(packet->expected_table, packet->expected_shard,
-			packet->expected_hash);
-}
-
 /* By one worker: a chunk of packets through one VNF. */
 static void run_chunk(struct replica *replica, struct vnf_host *vnf, uint32_t from, uint32_t to)
 {
@@ -470,6 +489,35 @@ static uint32_t slice(const struct replica *replica, uint32_t worker)
 	return replica->from + (replica->to - replica->from) * worker / replica->engine.workers;
 }
 
+static bool is_last(const struct replica *replica)
+{
+	return replica->vnf == &replica->vnfs[replica->vnfs_count - 1];
+}
+
+/*
+ * Who finishes a packet: whoever has its flow state, and so the packet, in its caches. One that has
+ * edits or extras already stays with its worker, who keeps them in order.
+ */
+static uint8_t owner_of(const struct replica *replica, const struct vnf_packet *packet)
+{
+	const struct access_txn *txn = &replica->access.txns[packet->record];
+	uint32_t untouched = replica->batch->records[packet->record]->length + PACKET_ROOM_BYTES;
+
+	if (!is_last(replica) || !txn->flows || txn->alone || txn->home == HOME_NONE ||
+		replica->room[packet->record] != untouched ||
+		replica->determinant_bytes[packet->record] != 0)
+		return packet->worker;
+	return (uint8_t)(txn->home % replica->engine.workers);
+}
+
+static void take_over(struct replica *replica, struct vnf_packet *packet, uint32_t worker)
+{
+	if (packet->worker == worker)
+		return;
+	packet->worker = (uint8_t)worker;
+	edits_forget(&replica->workers[worker].edits, packet->record);
+}
+
 static bool pre_work(void *context, uint32_t worker)
 {
 	struct replica *replica = context;
@@ -483,13 +531,14 @@ static bool pre_work(void *context, uint32_t worker)
 			load_packet(replica, worker, i);
 		if (packet->dropped) {
 			replica->access.txns[i] = (struct access_txn){0};
+			replica->owners[i] = packet->worker;
 			continue;
 		}
 		pre_packet(replica, replica->vnf, packet);
-		prefetch_entry(packet);
 		save(replica, i);
 		if (describe(replica, packet))
 			access_declare(&replica->access, worker, i);
+		replica->owners[i] = owner_of(replica, packet);
 	}
 	(void)PROBE(PROBE_OTHERS);
 	return true;
@@ -499,13 +548,16 @@ static bool post_work(void *context, uint32_t number)
 {
 	struct replica *replica = context;
 	struct replica_worker *worker = &replica->workers[number];
-	uint32_t from = slice(replica, number), to = slice(replica, number + 1);
-	bool last = replica->vnf == &replica->vnfs[replica->vnfs_count - 1];
+	bool last = is_last(replica);
 
 	(void)PROBE(PROBE_USEFUL);
 	worker->deltas_used = 0;
-	for (uint32_t i = from; i < to; i++) {
+	for (uint32_t i = replica->from; i < replica->to; i++) {
 		struct vnf_packet *packet = &replica->packets[i];
+
+		if (replica->owners[i] != number)
+			continue;
+		take_over(replica, packet, number);
 
 		/* Not what came dropped from the VNF or the stage before. */
 		if (packet->host == replica->vnf) {
@@ -514,6 +566,7 @@ static bool post_work(void *context, uint32_t number)
 		}
 		if (!last || replica->out == NULL)
 			continue;
+		replica->delta_at[i] = worker->deltas_used;
 		put_record(replica, i, worker->deltas + worker->deltas_used);
 		worker->deltas_used += delta_bytes(replica, i);
 	}
@@ -522,7 +575,7 @@ static bool post_work(void *context, uint32_t number)
 }
 
 /* By the whole team. */
-static void execute_together(struct replica *replica, uint32_t from, uint32_t to)
+static void execute_together(struct replica *replica, uint32_t from, uint32_t to, uint32_t strategy)
 {
 	struct team *team = replica->team;
 
@@ -530,14 +583,17 @@ static void execute_together(struct replica *replica, uint32_t from, uint32_t to
 	replica->to = to;
 	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
 		replica->vnf = &replica->vnfs[v];
-		access_begin(&replica->access, from, to);
+		access_begin(&replica->access, from, to, strategy);
 		team->run(team, pre_work, replica);
 		access_run(&replica->access, team);
 		team->run(team, post_work, replica);
 	}
-	for (uint32_t w = 0; w < replica->engine.workers && replica->out != NULL; w++) {
-		memcpy(replica->delta, replica->workers[w].deltas, replica->workers[w].deltas_used);
-		replica->delta += replica->workers[w].deltas_used;
+	for (uint32_t i = from; i < to && replica->out != NULL; i++) {
+		const struct replica_worker *worker = &replica->workers[replica->owners[i]];
+		uint32_t bytes = delta_bytes(replica, i);
+
+		memcpy(replica->delta, worker->deltas + replica->delta_at[i], bytes);
+		replica->delta += bytes;
 	}
 }
 
@@ -550,21 +606,21 @@ static uint64_t now_ns(const struct replica *replica)
 static void execute_quantum(struct replica *replica, uint32_t from, uint32_t to)
 {
 	struct decision *decision = &replica->access.decision;
-	bool together = replica->team != NULL && decision_team(decision, to - from);
+	uint32_t pick = replica->team == NULL ? PICK_ALONE : decision_pick(decision, to - from);
 	uint64_t began_ns = replica->engine.workers > 1 ? now_ns(replica) : 0;
 
 	engine_advance(&replica->engine, replica->batch->records[from]->clock_ns,
 		replica->batch->header->first_id + from);
-	if (together)
-		execute_together(replica, from, to);
-	for (uint32_t at = from; at < to && !together; at += CHUNK) {
+	if (pick != PICK_ALONE)
+		execute_together(replica, from, to, pick - 1);
+	for (uint32_t at = from; at < to && pick == PICK_ALONE; at += CHUNK) {
 		counter_add(replica->engine.progress, 1);
 		(void)PROBE(PROBE_USEFUL);
 		execute_chunk(replica, at, to - at < CHUNK ? to : at + CHUNK);
 	}
 	(void)PROBE(PROBE_OTHERS);
 	if (replica->engine.workers > 1)
-		decision_learn_team(decision, together, to - from, now_ns(replica) - began_ns);
+		decision_learn(decision, to - from, now_ns(replica) - began_ns);
 }
 
 void replica_execute(struct replica *replica, const struct batch_view *batch, uint32_t from,
@@ -648,143 +704,4 @@ uint32_t replica_end(struct replica *replica, const struct batch_view *batch)
 		.aborted = (uint16_t)engine_batch_aborted(&replica->engine),
 	};
 	return header->bytes;
-}
-
-static uint64_t counter_of(const struct replica *replica, uint32_t vnf, uint32_t counter)
-{
-	uint64_t count = 0;
-
-	for (uint32_t w = 0; w < replica->engine.workers; w++)
-		count += replica->workers[w].counters[vnf][counter];
-	return count;
-}
-
-static void begin_apart(struct replica *replica, const struct vnf_host *vnf, uint64_t id)
-{
-	txn_begin(&replica->txn, &replica->engine, id, 0, HOME_NONE);
-	replica->txn.table_base = (uint16_t)vnf->table_base;
-}
-
-/* In transactions of their own: a list may take all that one may change. */
-static void keep_variables(struct replica *replica, const struct vnf_host *vnf, uint64_t id)
-{
-	for (uint32_t v = 0; v < vnf->variables.count; v++) {
-		begin_apart(replica, vnf, id);
-		variables_keep(&vnf->variables, v, &replica->txn, vnf->table_count + 1);
-		(void)txn_end(&replica->txn);
-	}
-}
-
-void replica_keep_counters(struct replica *replica, uint64_t next_id)
-{
-	/* Replicas keep at other times. */
-	uint64_t batch_digest = replica->engine.shards[0].sums.batch_digest;
-
-	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
-		const struct vnf_host *vnf = &replica->vnfs[v];
-
-		keep_variables(replica, vnf, next_id - 1);
-		begin_apart(replica, vnf, next_id - 1);
-		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
-			uint64_t counted = counter_of(replica, v, (uint32_t)i), *count;
-
-			/*
-			 * All of them each time: an entry's version is in the state's digest, and
-			 * who folded before, when, is no part of the state.
-			 */
-
-			if (counted == 0)
-				continue;
-			count = txn_modify(&replica->txn, vnf->table_count, &i);
-			if (count == NULL)
-				count = txn_insert(&replica->txn, vnf->table_count, &i);
-			BUG_ON(count == NULL);
-			*count = counted;
-		}
-		(void)txn_end(&replica->txn);
-	}
-	replica->engine.shards[0].sums.batch_digest = batch_digest;
-}
-
-void replica_load_counters(struct replica *replica)
-{
-	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
-		struct vnf_host *vnf = &replica->vnfs[v];
-
-		begin_apart(replica, vnf, 0);
-		variables_load(&vnf->variables, &replica->txn, vnf->table_count + 1);
-		for (uint64_t i = 0; i < vnf->ops->counters_count; i++) {
-			const uint64_t *kept = txn_read(&replica->txn, vnf->table_count, &i);
-
-			for (uint32_t w = 0; w < replica->engine.workers; w++)
-				replica->workers[w].counters[v][i] = 0;
-			replica->workers[0].counters[v][i] = kept == NULL ? 0 : *kept;
-		}
-	}
-}
-
-struct vnf_show {
-	struct figures *figures;
-	uint32_t count;
-	const char *vnf;
-};
-
-void vnf_show(struct vnf_show *show, const char *subject, const char *name, uint64_t value)
-{
-	struct figure *figure = &show->figures->list[show->count];
-	char full[FIGURE_NAME_BYTES];
-
-	if (show->count == FIGURES_MAX)
-		return;
-	snprintf(full, sizeof(full), "%s/%s%s%s", show->vnf, subject, subject[0] == 0 ? "" : "/",
-		name);
-	if (strcmp(full, figure->name) != 0)
-		memcpy(figure->name, full, sizeof(full));
-	atomic_write_relaxed(&figure->value, value);
-	show->count++;
-}
-
-/* What the decision model sees and picks. */
-static void show_engine(const struct replica *replica, struct vnf_show *show)
-{
-	const struct decision *decision = &replica->access.decision;
-
-	show->vnf = "engine";
-	vnf_show(show, "", "workers", decision->workers);
-	if (decision->workers == 1 && decision->forced == STRATEGIES)
-		return;
-	vnf_show(show, "batches", "one_worker", decision->alone);
-	vnf_show(show, "batches", "team", decision->team);
-	vnf_show(show, "batches", "taken_back", decision->taken_back);
-	vnf_show(show, "batches", "not_by_graph", decision->not_by_graph);
-	for (uint32_t s = 0; s < STRATEGIES; s++)
-		if (decision->chosen[s] > 0)
-			vnf_show(show, "strategy", strategy_name(s), decision->chosen[s]);
-	vnf_show(show, "batch", "operations", (uint64_t)decision->operations);
-	vnf_show(show, "batch", "longest_chain", (uint64_t)decision->longest);
-	vnf_show(show, "batch", "aborts_per_1000", (uint64_t)(decision->abort_rate * 1000));
-	vnf_show(show, "batch", "operation_ns", (uint64_t)decision->cost_ns);
-}
-
-void replica_show(struct replica *replica, struct figures *figures)
-{
-	struct vnf_show show = {.figures = figures};
-
-	for (uint32_t v = 0; v < replica->vnfs_count; v++) {
-		const struct vnf_host *vnf = &replica->vnfs[v];
-
-		show.vnf = vnf->name;
-		for (uint32_t i = 0; i < vnf->ops->counters_count; i++)
-			vnf_show(&show, "", vnf->ops->counters[i], counter_of(replica, v, i));
-		for (uint32_t t = 0; t < vnf->table_count; t++)
-			vnf_show(&show, replica->engine.tables[vnf->table_base + t].spec.name,
-				"entries",
-				table_count(&replica->engine.tables[vnf->table_base + t]));
-		if (vnf->ops->show == NULL)
-			continue;
-		begin_apart(replica, vnf, 0);
-		vnf->ops->show(vnf->self, &replica->txn, &show);
-	}
-	show_engine(replica, &show);
-	atomic_write_release(&figures->count, show.count);
 }

@@ -37,7 +37,7 @@ struct replica_worker {
 	struct edits edits;
 	uint8_t *extras; /* what VNFs emit besides, and alarms, and determinants */
 	uint32_t extras_used;
-	uint8_t *deltas; /* of its slice, unless that is the whole batch */
+	uint8_t *deltas; /* of the packets that it finishes for the team */
 	uint32_t deltas_used;
 	uint64_t digest;
 	uint64_t counters[VNFS_MAX][COUNTERS_PER_VNF];
@@ -91,6 +91,8 @@ struct replica {
 	uint8_t *delta;	   /* where the next delta goes */
 	uint32_t diverged; /* atomic: a determinant was not there, or a delta is not one of ours */
 	/* In work by the team. */
+	uint8_t owners[BATCH_PACKETS_MAX];    /* of each record: the worker that finishes it */
+	uint32_t delta_at[BATCH_PACKETS_MAX]; /* in its owner's deltas */
 	const struct batch_view *batch;
 	struct vnf_host *vnf;
 	uint32_t from, to;

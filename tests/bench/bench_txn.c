@@ -4,8 +4,9 @@
  * locks and serial execution, as in TransNFV section 5: the load balancer at 5% to 60% new
  * connections, its latency, and where the time goes; then key skew, transaction length, aborts and
  * compute cost swept, each strategy against what the decision model picks; then a function written
- * with recorded determinants and as transactions. Rounds go through all ways in turn, so that ratios
- * hold on a noisy machine; figures are medians. Prints figures; asserts nothing. See docs/SPEED.md.
+ * with recorded determinants and as transactions. Rounds go through all ways in turn, so that
+ * ratios hold on a noisy machine; figures are medians. Prints figures; asserts nothing. See
+ * docs/SPEED.md.
  */
 #include <dlfcn.h>
 #include <jansson.h>
@@ -101,7 +102,7 @@ static void stream_fill(struct stream *stream)
 			uint32_t draw = (uint32_t)(random_next(&stream->random) >> 20);
 			bool opens = stream->connections < 1000 ||
 				     draw % 1000 < stream->new_of_1000;
-			uint32_t span = stream->connections < 20000 ? stream->connections : 20000;
+			uint32_t span = stream->connections < 10000 ? stream->connections : 10000;
 			uint32_t client = opens ? stream->connections++
 						: stream->connections - 1 - draw / 1000 % span;
 
@@ -281,6 +282,16 @@ static double median(const double *values, uint32_t count)
 	return sorted[count / 2];
 }
 
+/* How much faster one way is than another: round by round, for the machine's pace changes. */
+static double ratio(const struct way *other, const struct way *way, uint32_t rounds)
+{
+	double ratios[ROUNDS_MAX];
+
+	for (uint32_t r = 0; r < rounds; r++)
+		ratios[r] = other->packet_ns[r] / way->packet_ns[r];
+	return median(ratios, rounds);
+}
+
 static double latency_us(struct way *way, double quantile)
 {
 	qsort(way->batch_ns, way->batches, sizeof(uint64_t), by_count);
@@ -368,8 +379,14 @@ static json_t *balancer_point(uint32_t percent, uint32_t workers, uint32_t round
 				latency_us(&ways[w], 0.5), "batch_p99_us",
 				latency_us(&ways[w], 0.99)));
 	}
-	printf("   %5.2f %5.2f %5.2f\n", mpps[WAY_ENGINE] / mpps[WAY_NO_LOCKS],
-		mpps[WAY_ENGINE] / mpps[WAY_LOCKS], mpps[WAY_ENGINE] / mpps[WAY_SERIAL]);
+	printf("   %5.2f %5.2f %5.2f\n", ratio(&ways[WAY_NO_LOCKS], &ways[WAY_ENGINE], rounds),
+		ratio(&ways[WAY_LOCKS], &ways[WAY_ENGINE], rounds),
+		ratio(&ways[WAY_SERIAL], &ways[WAY_ENGINE], rounds));
+	json_object_set_new(json, "engine_to",
+		json_pack("{s:f, s:f, s:f}", "no locks",
+			ratio(&ways[WAY_NO_LOCKS], &ways[WAY_ENGINE], rounds), "locks",
+			ratio(&ways[WAY_LOCKS], &ways[WAY_ENGINE], rounds), "serial",
+			ratio(&ways[WAY_SERIAL], &ways[WAY_ENGINE], rounds)));
 	if (percent == 5 || percent == 60)
 		for (uint32_t w = 0; w < WAYS; w++)
 			printf("     %-9s batch of 256: p50 %6.1f us, p99 %6.1f us\n", ways[w].name,
@@ -389,7 +406,7 @@ static json_t *balancer_point(uint32_t percent, uint32_t workers, uint32_t round
 	return json;
 }
 
-/* The swept workload: read-modify-writes of entries, more or less skewed, long, costly, aborting. */
+/* The swept workload: read-modify-writes, more or less skewed, long, costly, aborting. */
 static struct {
 	uint32_t length, abort_of_1000, cost;
 	uint32_t zipf[ZIPF_SAMPLES];
@@ -560,7 +577,8 @@ static json_t *determinism(uint32_t workers, uint32_t rounds)
 	for (uint32_t w = 0; w < 4; w++)
 		way_open(&ways[w], load_vnf("traffic_counter"), &settings[w % 2], 1, true);
 	run_rounds(ways, 4, &stream, rounds);
-	printf("\ntraffic counter           determinants a packet  ns a packet   batch p50    p99\n");
+	printf("\ntraffic counter           determinants a packet  ns a packet   batch p50    "
+	       "p99\n");
 	for (uint32_t w = 0; w < 4; w++) {
 		double bytes = (double)ways[w].determinant_bytes / (double)ways[w].packets;
 		double ns = median(ways[w].packet_ns, rounds);

@@ -162,7 +162,7 @@ static void on_restore(void *caller, uint32_t slot)
 	memset(job->results, 0, sizeof(job->results));
 }
 
-static const struct access_steps steps = {on_prepare, on_access, on_restore};
+static const struct access_steps steps = {on_prepare, on_access, on_restore, NULL};
 
 static uint16_t home_of(const void *self, const void *key)
 {
@@ -223,13 +223,14 @@ static void rebuild(struct way *way, const uint32_t *capacity, uint32_t workers)
 /* Jobs [from, to), all of one quantum, as one batch; arrival is shuffled over the workers. */
 static void run_batch(struct way *way, uint32_t from, uint32_t to)
 {
-	uint32_t order[BATCH_PACKETS_MAX], count = to - from;
+	uint32_t order[BATCH_PACKETS_MAX], count = to - from, pick;
 	uint32_t workers = way->engine.workers;
 
 	engine_advance(&way->engine, way->jobs[from].now_ns, way->jobs[from].id);
 	engine_batch_zero(&way->engine);
 	way->base = from;
-	access_begin(&way->access, 0, count);
+	pick = decision_pick(&way->access.decision, count);
+	access_begin(&way->access, 0, count, pick == PICK_ALONE ? 0 : pick - 1);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t j = (uint32_t)(random_next(&way->team.random) >> 16) % (i + 1);
 
