@@ -69,6 +69,16 @@ note "style"
 one "style finds what it should" python3 tests/style/check.py --self-test
 one "style" python3 tests/style/check.py
 
+note "threads"
+if cmake -S . -B "$build-threads" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTESTS=ON -DSANITIZE_THREADS=ON >/dev/null &&
+	ninja -C "$build-threads" test_txn_access test_vnf_team; then
+	PROGRAMS=20 unit "$build-threads/tests/test_txn_access"
+	unit "$build-threads/tests/test_vnf_team"
+else
+	echo "FAIL build for ThreadSanitizer"
+	count 0 1
+fi
+
 note "units"
 export ASAN_OPTIONS=detect_leaks=0
 for program in "$build"/tests/test_*; do
@@ -91,6 +101,7 @@ CAPTURES="$CAPTURES $shared" script "captures judged by others" tests/e2e/judge.
 [ -n "$shared" ] && export LABELS=$PWD/$traces/derived
 script "the chain in one stage and in three" tests/e2e/chain.sh
 script "every call of a VNF" tests/e2e/calls.sh
+script "stages with workers" tests/e2e/workers.sh
 COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
 script "live ports" tests/e2e/live.sh
 script "the chain live, on af_packet" tests/e2e/live_chain.sh
