@@ -145,7 +145,7 @@ void access_declare(struct access *access, uint32_t number, uint32_t slot)
 }
 
 void access_operate(struct access *access, uint32_t worker, uint32_t slot,
-	const struct operation *operation)
+	const struct operation *operation, uint32_t table_base)
 {
 	struct access_txn *txn = &access->txns[slot];
 	enum probe before = PROBE(PROBE_CONSTRUCT);
@@ -154,7 +154,7 @@ void access_operate(struct access *access, uint32_t worker, uint32_t slot,
 		slots_add(&access->worker[worker].operates, slot);
 		graph_declare(&access->graph, slot, txn->id, txn->now_ns, txn->context);
 	}
-	graph_operate(&access->graph, worker, slot, operation);
+	graph_operate(&access->graph, worker, slot, operation, table_base);
 	(void)PROBE(before);
 	(void)before;
 }

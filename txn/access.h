@@ -93,10 +93,13 @@ void access_one(struct access *access, uint32_t slot);
 /* Serial: a batch of slots [first, end) begins, for the team, by that strategy. */
 void access_begin(struct access *access, uint32_t first, uint32_t end, uint32_t strategy);
 
-/* When access->txns[slot] is filled; then its operations. By one worker a slot. */
+/*
+ * When access->txns[slot] is filled; before or after that its operations, whose tables are counted
+ * from table_base. By one worker a slot.
+ */
 void access_declare(struct access *access, uint32_t worker, uint32_t slot);
 void access_operate(struct access *access, uint32_t worker, uint32_t slot,
-	const struct operation *operation);
+	const struct operation *operation, uint32_t table_base);
 
 /* Serial: executes all that is declared, with the team's help. */
 void access_run(struct access *access, struct team *team);

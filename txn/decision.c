@@ -10,7 +10,9 @@
 #define REDO_NS 150.0	 /* lazy: an operation that runs again */
 
 #define TEAM_PACKETS_MIN 24
-#define WEIGHT 0.1     /* of the newest batch in a moving average */
+#define WEIGHT 0.1 /* of the newest batch in a moving average */
+#define WEIGHT_RARE 0.5
+#define RARE 32	       /* batches */
 #define OUTLIER 3.0    /* times the average: so much at most */
 #define TRIES_FIRST 28 /* batches until each has had its turn */
 #define TRY_EVERY 64   /* batches */
@@ -21,31 +23,38 @@ void decision_open(struct decision *decision, uint32_t workers)
 	*decision = (struct decision){.workers = workers, .forced = STRATEGIES};
 }
 
-/* What disturbs a measurement only makes it longer: a much shorter one is believed at once. */
-static void average(double *of, double with)
+/*
+ * What disturbs a measurement only makes it longer: a much shorter one is believed at once, and one
+ * that is rarely measured counts for more.
+ */
+static void average(const struct decision *decision, struct moving *of, double with)
 {
-	if (*of == 0 || with < *of / 2)
-		*of = with;
-	else if (with > *of * OUTLIER)
-		*of *= 1 + WEIGHT * (OUTLIER - 1);
+	double weight = decision->batches - of->at > RARE ? WEIGHT_RARE : WEIGHT;
+
+	of->at = decision->batches;
+	if (of->value == 0 || with < of->value / 2)
+		of->value = with;
+	else if (with > of->value * OUTLIER)
+		of->value *= 1 + weight * (OUTLIER - 1);
 	else
-		*of += WEIGHT * (with - *of);
+		of->value += weight * (with - of->value);
 }
 
 static double model(const struct decision *decision, uint32_t number)
 {
 	struct strategy strategy = strategy_of(number);
-	double n = decision->operations, cost = decision->cost_ns, workers = decision->workers;
+	double n = decision->operations.value, cost = decision->cost_ns.value,
+	       workers = decision->workers;
 	double spread, deep, ns;
 
 	if (strategy.serial)
 		return n * (SERIAL_NS + cost) + 1;
 	spread = n * (GRAPH_NS + cost) / workers;
-	deep = decision->longest *
+	deep = decision->longest.value *
 	       (cost + (strategy.granularity == GRANULE_CHAIN ? HANDOVER_NS / 4 : HANDOVER_NS));
 	ns = (spread > deep ? spread : deep) + n * INSTALL_NS + 3 * MEETING_NS;
 	if (strategy.exploration == EXPLORE_BREADTH_FIRST)
-		ns += decision->longest * MEETING_NS / 4;
+		ns += decision->longest.value * MEETING_NS / 4;
 	/* An abort is waited for, or made good. */
 	if (strategy.aborts == ABORT_EAGER)
 		ns += n * HANDOVER_NS / 4 / workers;
@@ -61,19 +70,19 @@ static double predict(const struct decision *decision, uint32_t pick)
 	double correction = 1;
 
 	if (pick == PICK_ALONE)
-		return decision->alone_ns;
-	if (decision->correction[strategy] != 0)
-		correction = decision->correction[strategy];
+		return decision->alone_ns.value;
+	if (decision->correction[strategy].value != 0)
+		correction = decision->correction[strategy].value;
 	return decision->rest_ns +
-	       (decision->packets == 0
+	       (decision->packets.value == 0
 			       ? 0
-			       : model(decision, strategy) * correction / decision->packets);
+			       : model(decision, strategy) * correction / decision->packets.value);
 }
 
 /* Without operations there is nothing to choose between. */
 static uint32_t picks(const struct decision *decision)
 {
-	return decision->operations == 0 ? 2 : PICKS;
+	return decision->operations.value == 0 ? 2 : PICKS;
 }
 
 static uint32_t pick(struct decision *decision, uint32_t packets)
@@ -93,7 +102,7 @@ static uint32_t pick(struct decision *decision, uint32_t packets)
 	for (uint32_t p = PICK_TEAM(1); p < count; p++)
 		if (predict(decision, p) < predict(decision, best_team))
 			best_team = p;
-	best = predict(decision, best_team) < decision->alone_ns ? best_team : PICK_ALONE;
+	best = predict(decision, best_team) < decision->alone_ns.value ? best_team : PICK_ALONE;
 	if (decision->batches % TRY_EVERY != 0)
 		return best;
 	/* By turns one that is not much worse, and the other of team and one worker in any case. */
@@ -117,9 +126,9 @@ void decision_learn_shared(struct decision *decision, uint32_t strategy,
 	decision->chosen[strategy]++;
 	if (features->operations == 0)
 		return;
-	average(&decision->operations, features->operations);
+	average(decision, &decision->operations, features->operations);
 	if (features->longest > 0)
-		average(&decision->longest, features->longest);
+		average(decision, &decision->longest, features->longest);
 	decision->abort_rate += WEIGHT * ((double)features->aborted / features->transactions -
 						 decision->abort_rate);
 	if (took_ns == 0)
@@ -129,9 +138,10 @@ void decision_learn_shared(struct decision *decision, uint32_t strategy,
 	if (strategy == 0) {
 		double cost = (double)took_ns / features->operations - SERIAL_NS;
 
-		average(&decision->cost_ns, cost > 1 ? cost : 1);
+		average(decision, &decision->cost_ns, cost > 1 ? cost : 1);
 	}
-	average(&decision->correction[strategy], (double)took_ns / model(decision, strategy));
+	average(decision, &decision->correction[strategy],
+		(double)took_ns / model(decision, strategy));
 }
 
 void decision_learn(struct decision *decision, uint32_t packets, uint64_t took_ns)
@@ -141,9 +151,10 @@ void decision_learn(struct decision *decision, uint32_t packets, uint64_t took_n
 	*(alone ? &decision->alone : &decision->team) += 1;
 	if (packets < TEAM_PACKETS_MIN || took_ns == 0)
 		return;
-	average(&decision->packets, packets);
+	average(decision, &decision->packets, packets);
 	if (alone)
-		average(&decision->alone_ns, (double)took_ns / packets);
+		average(decision, &decision->alone_ns, (double)took_ns / packets);
 	else if (took_ns > decision->shared_ns)
-		average(&decision->rest_ns, (double)(took_ns - decision->shared_ns) / packets);
+		average(decision, &decision->rest_ns,
+			(double)(took_ns - decision->shared_ns) / packets);
 }

@@ -24,16 +24,23 @@ struct features {
 #define PICK_TEAM(strategy) ((strategy) + 1)
 #define PICKS (STRATEGIES + 1)
 
+/* A moving average of what was measured; 0: not known yet. */
+struct moving {
+	double value;
+	uint32_t at; /* batches, when last measured */
+};
+
 struct decision {
 	uint32_t workers;
 	uint32_t forced; /* a strategy's number; STRATEGIES: none */
 	uint32_t picked;
 	uint64_t shared_ns; /* of the batch in work, already learned of */
-	/* Of recent batches, moving averages; 0: not known yet. */
-	double packets, operations, longest, abort_rate, cost_ns;
-	double correction[STRATEGIES]; /* of the predicted cost */
-	double alone_ns;	       /* a packet, by one worker */
-	double rest_ns;		       /* a packet, by the team, without its shared part */
+	/* Of recent batches. */
+	struct moving packets, operations, longest, cost_ns;
+	double abort_rate;
+	struct moving correction[STRATEGIES]; /* of the predicted cost */
+	struct moving alone_ns;		      /* a packet, by one worker */
+	struct moving rest_ns;		      /* a packet, by the team, without its shared part */
 	uint32_t batches;
 	/* For people. */
 	uint64_t chosen[STRATEGIES]; /* batches with operations */

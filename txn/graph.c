@@ -110,7 +110,7 @@ static bool in_reach(const struct graph *graph, const struct operation *operatio
 }
 
 void graph_operate(struct graph *graph, uint32_t worker_number, uint32_t slot,
-	const struct operation *declared)
+	const struct operation *declared, uint32_t table_base)
 {
 	struct graph_worker *worker = &graph->worker[worker_number];
 	struct graph_txn *txn = &graph->txns[slot];
@@ -120,7 +120,12 @@ void graph_operate(struct graph *graph, uint32_t worker_number, uint32_t slot,
 
 	BUG_ON(number == OPERATIONS_MAX);
 	worker->count++;
-	*operation = *declared;
+	memcpy(operation, declared,
+		offsetof(struct operation, sources) +
+			declared->sources_count * sizeof(operation->sources[0]));
+	operation->table += table_base;
+	for (uint32_t i = 0; i < operation->sources_count; i++)
+		operation->sources[i].table += table_base;
 	node->operation = operation;
 	if (graph->plain) {
 		txn->operations[txn->count++] = node;

@@ -138,9 +138,9 @@ void graph_begin_plain(struct graph *graph);
 /* The transaction of a slot; once. context stays until the batch is final. */
 void graph_declare(struct graph *graph, uint32_t slot, uint64_t id, uint64_t now_ns, void *context);
 
-/* Its next operation, which is copied; tables are the engine's numbers. By one worker a slot. */
+/* Its next operation, which is copied; tables are counted from table_base. By one worker a slot. */
 void graph_operate(struct graph *graph, uint32_t worker, uint32_t slot,
-	const struct operation *operation);
+	const struct operation *operation, uint32_t table_base);
 
 /* When all have declared: links the worker's partition. */
 void graph_link(struct graph *graph, uint32_t worker);

@@ -146,9 +146,9 @@ struct operation {
 	bool after; /* it needs what the transaction's operations before it leave in the context */
 	uint8_t sources_count;
 	uint32_t table;
+	enum operation_effect (*function)(struct operation_call *call);
 	uint64_t key[KEY_BYTES_MAX / 8];
 	struct operation_source sources[OPERATION_SOURCES_MAX];
-	enum operation_effect (*function)(struct operation_call *call);
 };
 
 #endif

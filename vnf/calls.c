@@ -40,19 +40,15 @@ void vnf_operate(struct vnf_packet *packet, const struct operation *operation)
 {
 	const struct vnf_host *vnf = packet->host;
 	struct access *access = &vnf->replica->access;
-	struct operation declared = *operation;
 
 	if (access->txns[packet->record].operations_count == OPERATIONS_MAX ||
 		operation->sources_count > OPERATION_SOURCES_MAX)
 		return;
 	BUG_ON(operation->table >= vnf->table_count);
-	describe(packet, &access->txns[packet->record]);
-	declared.table += vnf->table_base;
-	for (uint32_t i = 0; i < operation->sources_count; i++) {
+	for (uint32_t i = 0; i < operation->sources_count; i++)
 		BUG_ON(operation->sources[i].table >= vnf->table_count);
-		declared.sources[i].table += vnf->table_base;
-	}
-	access_operate(access, packet->worker, packet->record, &declared);
+	describe(packet, &access->txns[packet->record]);
+	access_operate(access, packet->worker, packet->record, operation, vnf->table_base);
 }
 
 void vnf_drop(struct vnf_packet *packet, uint8_t cause)

@@ -116,10 +116,10 @@ static void show_engine(const struct replica *replica, struct vnf_show *show)
 	for (uint32_t s = 0; s < STRATEGIES; s++)
 		if (decision->chosen[s] > 0)
 			vnf_show(show, "strategy", strategy_name(s), decision->chosen[s]);
-	vnf_show(show, "batch", "operations", (uint64_t)decision->operations);
-	vnf_show(show, "batch", "longest_chain", (uint64_t)decision->longest);
+	vnf_show(show, "batch", "operations", (uint64_t)decision->operations.value);
+	vnf_show(show, "batch", "longest_chain", (uint64_t)decision->longest.value);
 	vnf_show(show, "batch", "aborts_per_1000", (uint64_t)(decision->abort_rate * 1000));
-	vnf_show(show, "batch", "operation_ns", (uint64_t)decision->cost_ns);
+	vnf_show(show, "batch", "operation_ns", (uint64_t)decision->cost_ns.value);
 }
 
 void replica_show(struct replica *replica, struct figures *figures)

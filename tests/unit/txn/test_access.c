@@ -252,7 +252,7 @@ static void run_batch(struct way *way, uint32_t from, uint32_t to)
 			.alone = job->alone};
 		access_declare(&way->access, worker, slot);
 		for (uint32_t o = 0; o < job->operations_count; o++)
-			access_operate(&way->access, worker, slot, &job->operations[o]);
+			access_operate(&way->access, worker, slot, &job->operations[o], 0);
 	}
 	access_run(&way->access, &way->team.team);
 	for (uint32_t slot = 0; slot < count; slot++)
