@@ -15,7 +15,9 @@
 #define RARE 32	       /* batches */
 #define OUTLIER 3.0    /* times the average: so much at most */
 #define TRIES_FIRST 28 /* batches until each has had its turn */
-#define TRY_EVERY 64   /* batches */
+#define TRY_EVERY 64   /* batches; at first oftener */
+#define TRY_EVERY_FIRST 16
+#define FIRST 1024     /* batches */
 #define TRY_WITHIN 1.5 /* times the best */
 
 void decision_open(struct decision *decision, uint32_t workers)
@@ -73,7 +75,7 @@ static double predict(const struct decision *decision, uint32_t pick)
 		return decision->alone_ns.value;
 	if (decision->correction[strategy].value != 0)
 		correction = decision->correction[strategy].value;
-	return decision->rest_ns +
+	return decision->rest_ns.value +
 	       (decision->packets.value == 0
 			       ? 0
 			       : model(decision, strategy) * correction / decision->packets.value);
@@ -88,6 +90,7 @@ static uint32_t picks(const struct decision *decision)
 static uint32_t pick(struct decision *decision, uint32_t packets)
 {
 	uint32_t best_team = PICK_TEAM(0), best, count = picks(decision), other;
+	uint32_t every = decision->batches < FIRST ? TRY_EVERY_FIRST : TRY_EVERY;
 
 	if (decision->forced > 0 && decision->forced < STRATEGIES)
 		return PICK_TEAM(decision->forced);
@@ -103,10 +106,10 @@ static uint32_t pick(struct decision *decision, uint32_t packets)
 		if (predict(decision, p) < predict(decision, best_team))
 			best_team = p;
 	best = predict(decision, best_team) < decision->alone_ns.value ? best_team : PICK_ALONE;
-	if (decision->batches % TRY_EVERY != 0)
+	if (decision->batches % every != 0)
 		return best;
 	/* By turns one that is not much worse, and the other of team and one worker in any case. */
-	other = decision->batches / TRY_EVERY;
+	other = decision->batches / every;
 	if (other % 4 == 0)
 		return best == PICK_ALONE ? best_team : PICK_ALONE;
 	other = PICK_TEAM(other % (count - 1));

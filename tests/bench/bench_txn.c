@@ -30,6 +30,7 @@
 #define BATCHES 120
 #define FRAME_BYTES 64
 #define ROUNDS_MAX 64
+#define WARMING 3 /* rounds before those that count: caches, pages, what the model learns */
 #define KEYS 10000
 #define ZIPF_SAMPLES 65536
 #define VIP 0xcb007107u /* 203.0.113.7 */
@@ -301,10 +302,10 @@ static double latency_us(struct way *way, double quantile)
 /* All ways through the same streams, in turn. */
 static void run_rounds(struct way *ways, uint32_t count, struct stream *stream, uint32_t rounds)
 {
-	for (uint32_t round = 0; round <= rounds; round++) {
+	for (uint32_t round = 0; round < WARMING + rounds; round++) {
 		stream_fill(stream);
 		for (uint32_t w = 0; w < count; w++)
-			way_run(&ways[w], stream, round == 0 ? ROUNDS_MAX : round - 1);
+			way_run(&ways[w], stream, round < WARMING ? ROUNDS_MAX : round - WARMING);
 	}
 }
 
