@@ -6,6 +6,9 @@ foreach(vnf nat load_balancer trojan_detector)
 	add_test(NAME vnf/${vnf} COMMAND test_vnf_${vnf})
 endforeach()
 
+add_executable(test_vnf_variables unit/vnf/test_variables.c ${CMAKE_SOURCE_DIR}/vnf/variables.c)
+target_link_libraries(test_vnf_variables PRIVATE txn PkgConfig::CMOCKA)
+add_test(NAME vnf/variables COMMAND test_vnf_variables)
 # By itself, so that it builds for ThreadSanitizer alone.
 add_executable(test_vnf_team unit/vnf/test_team.c ${CMAKE_SOURCE_DIR}/vnf/team_pthread.c)
 target_link_libraries(test_vnf_team PRIVATE core Threads::Threads PkgConfig::CMOCKA)
