@@ -27,6 +27,7 @@
 #include "loggers/idle.h"
 #include "loggers/logger_role.h"
 #include "report.h"
+#include "telemetry.h"
 #include "vnf/stage.h"
 
 #define CHILDREN_MAX 64
@@ -50,6 +51,7 @@ struct supervisor {
 	struct page *page;
 	struct shm_place place;
 	struct report report;
+	struct telemetry telemetry;
 	struct child children[CHILDREN_MAX];
 	int lock_fd, signal_fd, manager_fd;
 	uint32_t manager_restarts;
@@ -506,11 +508,15 @@ int command_run(const struct options *options)
 	}
 	self.report.config = self.config;
 	self.report.page = self.page;
-	if (open_signals(&self) && start_manager(&self))
+	if (open_signals(&self) &&
+		!telemetry_start(&self.telemetry, self.config, self.page, own.role.run_dir, error))
+		fprintf(stderr, "understudy: %s\n", error);
+	if (self.signal_fd >= 0 && start_manager(&self))
 		supervise(&self);
 	else
 		page_fail(self.page, "no process can be started: %s", strerror(errno));
 	stop_children(&self);
+	telemetry_stop(&self.telemetry);
 	self.report.wall_ns = mono_ns() - self.page->started_ns;
 	self.report.error = judge(&self, verdict);
 	report_print(&self.report, stdout);

@@ -416,7 +416,7 @@ static void print_status(const struct config *config, const struct page *page, c
 	}
 }
 
-void report_status(const struct config *config, const struct page *page, bool json, FILE *out)
+json_t *report_status_json(const struct config *config, const struct page *page)
 {
 	static const char *const states[] = {"absent", "starting", "restoring", "ready", "failed"};
 	json_t *root = json_object(), *replicas = json_array();
@@ -447,6 +447,13 @@ void report_status(const struct config *config, const struct page *page, bool js
 	json_object_set_new(root, "digest_mismatches",
 		json_integer((json_int_t)page->egress.digest_mismatches));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
+	return root;
+}
+
+void report_status(const struct config *config, const struct page *page, bool json, FILE *out)
+{
+	json_t *root = report_status_json(config, page);
+
 	if (json) {
 		json_dumpf(root, out, JSON_INDENT(2));
 		fprintf(out, "\n");

@@ -3,6 +3,7 @@
 #ifndef UNDERSTUDY_REPORT_H
 #define UNDERSTUDY_REPORT_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "loggers/page.h"
@@ -34,7 +35,8 @@ bool report_judgement(const struct report *report, uint64_t *lost, uint64_t *dup
 MUST_CHECK enum status report_write(const struct report *report, const char *path);
 void report_print(const struct report *report, FILE *out);
 
-/* The state of a running chain. */
+/* The state of a running chain; the caller owns the JSON. */
+json_t *report_status_json(const struct config *config, const struct page *page);
 void report_status(const struct config *config, const struct page *page, bool json, FILE *out);
 
 #endif

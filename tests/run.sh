@@ -107,6 +107,7 @@ script "live ports" tests/e2e/live.sh
 script "the chain live, on af_packet" tests/e2e/live_chain.sh
 PORTS=tap script "the chain live, on tap" tests/e2e/live_chain.sh
 script "huge pages" tests/e2e/hugepages.sh
+script "telemetry" tests/e2e/telemetry.sh
 script "bad input" tests/e2e/bad_input.sh
 
 finish
