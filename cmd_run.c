@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -325,6 +324,7 @@ static void stop_children(struct supervisor *self)
 
 static bool take_lock(struct supervisor *self, char *error)
 {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	const char *dir = self->options->role.run_dir;
 	char path[PATH_BYTES + 16];
 
@@ -340,7 +340,7 @@ static bool take_lock(struct supervisor *self, char *error)
 	}
 	snprintf(path, sizeof(path), "%s/lock", dir);
 	self->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (self->lock_fd < 0 || flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+	if (self->lock_fd < 0 || fcntl(self->lock_fd, F_OFD_SETLK, &lock) != 0) {
 		snprintf(error, CONFIG_ERROR_BYTES, "%s: %s", dir,
 			self->lock_fd < 0 ? strerror(errno)
 					  : "another chain runs here: give another --run-dir");

@@ -3,16 +3,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "loggers/control.h"
 #include "report.h"
 
-/* A run holds the lock of its directory as long as it lives. */
+/*
+ * A run holds the lock of its directory as long as it lives. We only look: had we taken the lock to see whether it is
+ * free, a run that starts just then would find it taken.
+ */
 static bool is_running(const char *run_dir)
 {
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 	char path[PATH_BYTES + 16];
 	bool running;
 	int fd;
@@ -21,7 +24,7 @@ static bool is_running(const char *run_dir)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	running = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	running = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 	close(fd);
 	return running;
 }
