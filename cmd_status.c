@@ -10,8 +10,8 @@
 #include "report.h"
 
 /*
- * A run holds the lock of its directory as long as it lives. We only look: had we taken the lock to see whether it is
- * free, a run that starts just then would find it taken.
+ * A run holds the lock of its directory as long as it lives. We only look: had we taken the lock to
+ * see whether it is free, a run that starts just then would find it taken.
  */
 static bool is_running(const char *run_dir)
 {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -16,6 +15,8 @@
 
 #define OUTPUT_BYTES_MAX 65536
 #define COMMAND_BYTES 256
+#define CLIENTS_MAX 10 /* as DPDK's */
+#define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
 
 static const char *const commands[][2] = {
 	{"/", "The commands. No parameters"},
@@ -72,8 +73,11 @@ static json_t *answer_of(const struct telemetry *telemetry, const char *command,
 	return part == NULL ? json_null() : part;
 }
 
-/* {"/command": what it says}, cut nowhere: what is too long is said so. */
-static void answer(const struct telemetry *telemetry, int client, char *command)
+/*
+ * {"/command": what it says}, cut nowhere: what is too long is said so. False: the client does not
+ * read what it asked for.
+ */
+static bool answer(const struct telemetry *telemetry, int client, char *command)
 {
 	static char text[OUTPUT_BYTES_MAX];
 	char *comma = strchr(command, ',');
@@ -88,59 +92,62 @@ static void answer(const struct telemetry *telemetry, int client, char *command)
 	json_decref(root);
 	if (bytes > sizeof(text))
 		bytes = (size_t)snprintf(text, sizeof(text), "{\"%s\": \"too long\"}", command);
-	(void)send(client, text, bytes, MSG_NOSIGNAL);
+	return send(client, text, bytes, SEND_FLAGS) >= 0;
 }
 
-/* Until the client goes, or the telemetry is to stop: then false. */
+static void greet(int client)
+{
+	json_t *root = info();
+	char text[COMMAND_BYTES];
+
+	(void)send(client, text, json_dumpb(root, text, sizeof(text), JSON_COMPACT), SEND_FLAGS);
+	json_decref(root);
+}
+
+/* False: it is gone. */
 static bool serve(const struct telemetry *telemetry, int client)
 {
-	struct pollfd fds[2] = {{.fd = client, .events = POLLIN},
-		{.fd = telemetry->wake, .events = POLLIN}};
 	char command[COMMAND_BYTES];
-	json_t *root = info();
-	char *hello = json_dumps(root, JSON_COMPACT);
-	ssize_t bytes = 1;
+	ssize_t bytes = recv(client, command, sizeof(command) - 1, MSG_DONTWAIT);
 
-	if (hello != NULL)
-		(void)send(client, hello, strlen(hello), MSG_NOSIGNAL);
-	free(hello);
-	json_decref(root);
-	while (bytes > 0) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return false;
-		if (fds[1].revents != 0)
-			return false;
-		if (fds[0].revents == 0)
-			continue;
-		bytes = recv(client, command, sizeof(command) - 1, 0);
-		if (bytes <= 0)
-			break;
-		command[bytes] = 0;
-		answer(telemetry, client, command);
-	}
-	return true;
+	if (bytes <= 0)
+		return bytes < 0 && (errno == EAGAIN || errno == EINTR);
+	command[bytes] = 0;
+	return answer(telemetry, client, command);
 }
+
+enum { FD_WAKE, FD_LISTENER, FD_CLIENTS };
 
 static void *telemetry_main(void *argument)
 {
 	const struct telemetry *telemetry = argument;
-	struct pollfd fds[2] = {{.fd = telemetry->listener, .events = POLLIN},
-		{.fd = telemetry->wake, .events = POLLIN}};
-	bool goes_on = true;
+	struct pollfd fds[FD_CLIENTS + CLIENTS_MAX] = {[FD_WAKE] = {.fd = telemetry->wake,
+							       .events = POLLIN},
+		[FD_LISTENER] = {.fd = telemetry->listener, .events = POLLIN}};
+	nfds_t count = FD_CLIENTS;
 
-	while (goes_on) {
-		int client;
+	while (poll(fds, count, -1) >= 0 || errno == EINTR) {
+		if (fds[FD_WAKE].revents != 0)
+			break;
+		for (nfds_t i = count; i-- > FD_CLIENTS;) {
+			if (fds[i].revents == 0 || serve(telemetry, fds[i].fd))
+				continue;
+			close(fds[i].fd);
+			fds[i] = fds[--count];
+		}
+		if (fds[FD_LISTENER].revents != 0) {
+			int client = accept4(telemetry->listener, NULL, NULL, SOCK_CLOEXEC);
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents != 0)
-			break;
-		client = accept4(telemetry->listener, NULL, NULL, SOCK_CLOEXEC);
-		if (client < 0)
-			continue;
-		goes_on = serve(telemetry, client);
-		close(client);
+			if (client >= 0 && count == FD_CLIENTS + CLIENTS_MAX) {
+				close(client);
+			} else if (client >= 0) {
+				greet(client);
+				fds[count++] = (struct pollfd){.fd = client, .events = POLLIN};
+			}
+		}
 	}
+	while (count > FD_CLIENTS)
+		close(fds[--count].fd);
 	return NULL;
 }
 
@@ -187,7 +194,8 @@ bool telemetry_start(struct telemetry *telemetry, const struct config *config,
 	if (place(run_dir, &address, true)) {
 		unlink(address.sun_path);
 		telemetry->wake = eventfd(0, EFD_CLOEXEC);
-		telemetry->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		telemetry->listener =
+			socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		telemetry->runs =
 			telemetry->listener >= 0 && telemetry->wake >= 0 &&
 			bind(telemetry->listener, (struct sockaddr *)&address, sizeof(address)) ==
@@ -205,6 +213,8 @@ bool telemetry_start(struct telemetry *telemetry, const struct config *config,
 
 void telemetry_stop(struct telemetry *telemetry)
 {
+	if (telemetry->run_dir == NULL)
+		return;
 	if (telemetry->runs) {
 		(void)eventfd_write(telemetry->wake, 1);
 		pthread_join(telemetry->thread, NULL);
@@ -215,6 +225,5 @@ void telemetry_stop(struct telemetry *telemetry)
 	if (telemetry->wake >= 0)
 		close(telemetry->wake);
 	telemetry->listener = telemetry->wake = -1;
-	if (telemetry->run_dir != NULL)
-		remove_place(telemetry->run_dir);
+	remove_place(telemetry->run_dir);
 }

@@ -6,7 +6,8 @@
  *	RUNTIME_DIRECTORY=RUN_DIR dpdk-telemetry.py -f understudy
  *
  * Commands: /, /info, /help,COMMAND, /understudy/status, /understudy/engine, /understudy/vnfs.
- * Served by a thread of the supervisor, one client after the other.
+ * Served by a thread of the supervisor: ten clients at most, and one that does
+ * not read is let go.
  */
 #ifndef UNDERSTUDY_TELEMETRY_H
 #define UNDERSTUDY_TELEMETRY_H
@@ -29,7 +30,7 @@ struct telemetry {
 bool telemetry_start(struct telemetry *telemetry, const struct config *config,
 	const struct page *page, const char *run_dir, char *error);
 
-/* Leaves nothing in the run directory; does nothing if it did not start. */
+/* Leaves nothing in the run directory; does nothing to a zeroed one. */
 void telemetry_stop(struct telemetry *telemetry);
 
 #endif

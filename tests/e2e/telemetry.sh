@@ -45,12 +45,22 @@ told /understudy/engine 'a["edge/0"]["workers"] == 2 and a["edge/0"]["batches/te
 told /understudy/vnfs 'a["edge"]["nat/outbound"] > 0'
 "$UNDERSTUDY" status --run-dir "$RUN_DIR" >"$WORK/status.txt"
 settle "status tells it to people" "$(grep -q 'engine: workers 2 .*batches/team [1-9]' "$WORK/status.txt" || cat "$WORK/status.txt")"
-# A client that stays does not keep the run from its end.
+# One client stays and says nothing, another asks on and on and never reads: neither keeps others from being served, nor
+# the run from its end.
 python3 -c '
 import socket, sys, time
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1] + "/dpdk/understudy/dpdk_telemetry.v2"); time.sleep(30)' "$RUN_DIR" &
+place = sys.argv[1] + "/dpdk/understudy/dpdk_telemetry.v2"
+clients = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+for client in clients:
+    client.connect(place)
+try:
+    while True:
+        clients[1].send(b"/understudy/status")
+except OSError:
+    time.sleep(30)' "$RUN_DIR" &
 client=$!
-sleep 0.3
+sleep 1
+told /understudy/status 'len(a["replicas"]) == 2'
 kill -INT $pid
 wait $pid
 settle "the run ends well" "$([ $? -eq 0 ] || cat "$WORK/run.err")"
