@@ -37,6 +37,16 @@ void atomics_step(const char *file, int line);
 				 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define atomic_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
+/* One round of a short wait in a loop. */
+static inline void cpu_relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 /* A counter that one thread adds to and any may read: no locked instruction is needed. */
 static inline void counter_add(uint64_t *counter, uint64_t n)
 {

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/atomics.h"
+
 #define SPIN_ROUNDS 64
 #define YIELD_ROUNDS 128
 
@@ -63,7 +65,7 @@ void idle_round(struct idle *idle, struct journal *const *journals, uint32_t cou
 	uint64_t timeout_ns)
 {
 	if (++idle->rounds < SPIN_ROUNDS && !idle->shares_core) {
-		__builtin_ia32_pause();
+		cpu_relax();
 		return;
 	}
 	if (idle->rounds < SPIN_ROUNDS + YIELD_ROUNDS) {

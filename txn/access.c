@@ -80,29 +80,34 @@ static bool slots_any(const struct slots *slots)
 	return any != 0;
 }
 
-static void operations_of(const struct access *access, uint32_t slot,
-	const struct operation *operations[OPERATIONS_MAX])
+static bool has_shared_part(const struct access_txn *txn)
 {
-	for (uint32_t i = 0; i < access->txns[slot].operations_count; i++)
-		operations[i] = access->graph.txns[slot].operations[i]->operation;
+	return txn->prepares || txn->operations_count > 0;
+}
+
+/* Operations in place, as the graph would run them, and the prepare step. */
+static void run_shared_part(struct access *access, uint32_t slot, struct txn *txn)
+{
+	const struct access_txn *declared = &access->txns[slot];
+	struct operation_node *const *operations = access->graph.txns[slot].operations;
+
+	for (uint32_t i = 0; i < declared->operations_count && !txn->aborted; i++)
+		txn_operate(txn, operations[i]->operation, declared->context);
+	if (txn->aborted)
+		access->steps->restore(access->caller, slot);
+	else if (declared->prepares)
+		access->steps->prepare(access->caller, slot, txn);
 }
 
 void access_one(struct access *access, uint32_t slot)
 {
 	struct access_txn *declared = &access->txns[slot];
-	const struct operation *operations[OPERATIONS_MAX];
 	struct txn txn;
 
-	operations_of(access, slot, operations);
 	txn_begin(&txn, access->engine, declared->id, declared->now_ns, declared->home);
-	if (declared->operations_count > 0 || declared->prepares) {
+	if (has_shared_part(declared)) {
 		txn_go_on(&txn, TXN_PREPARE);
-		for (uint32_t i = 0; i < declared->operations_count && !txn.aborted; i++)
-			txn_operate(&txn, operations[i], declared->context);
-		if (txn.aborted)
-			access->steps->restore(access->caller, slot);
-		else if (declared->prepares)
-			access->steps->prepare(access->caller, slot, &txn);
+		run_shared_part(access, slot, &txn);
 	}
 	if (declared->flows && !txn.aborted) {
 		txn_go_on(&txn,
@@ -156,7 +161,6 @@ void access_operate(struct access *access, uint32_t worker, uint32_t slot,
 	}
 	graph_operate(&access->graph, worker, slot, operation, table_base);
 	(void)PROBE(before);
-	(void)before;
 }
 
 /* One by one, whole transactions. */
@@ -165,7 +169,7 @@ static void run_serially(struct access *access, uint32_t from, uint32_t to)
 	for (uint32_t slot = from; slot < to; slot++) {
 		const struct access_txn *txn = &access->txns[slot];
 
-		if (txn->flows || txn->prepares || txn->operations_count > 0)
+		if (txn->flows || has_shared_part(txn))
 			access_one(access, slot);
 	}
 }
@@ -174,18 +178,11 @@ static void run_serially(struct access *access, uint32_t from, uint32_t to)
 static void prepare_one(struct access *access, uint32_t slot)
 {
 	struct access_txn *declared = &access->txns[slot];
-	const struct operation *operations[OPERATIONS_MAX];
 	struct txn txn;
 
-	operations_of(access, slot, operations);
 	txn_begin_prepare(&txn, access->engine, declared->id, declared->now_ns, declared->home);
 	txn.foresights = &access->foresights;
-	for (uint32_t i = 0; i < declared->operations_count && !txn.aborted; i++)
-		txn_operate(&txn, operations[i], declared->context);
-	if (txn.aborted)
-		access->steps->restore(access->caller, slot);
-	else if (declared->prepares)
-		access->steps->prepare(access->caller, slot, &txn);
+	run_shared_part(access, slot, &txn);
 	access->worker[0].failed |= txn.widened;
 	declared->aborted = !txn_end(&txn);
 }
@@ -253,11 +250,6 @@ static void run_graph(struct access *access, struct team *team)
 		if (access->txns[slot].operations_count > 0)
 			access->txns[slot].aborted = graph_aborted(&access->graph, slot);
 	memset(access->foresights_first, 0, sizeof(access->foresights_first));
-}
-
-static bool has_shared_part(const struct access_txn *txn)
-{
-	return txn->prepares || txn->operations_count > 0;
 }
 
 /* False: it cannot stand. */
@@ -356,23 +348,22 @@ static void take_back(struct access *access)
 
 static void learn(struct access *access, uint32_t strategy, bool linked, uint64_t took_ns)
 {
-	struct features features = {.operations = graph_operations(&access->graph),
-		.longest = linked ? graph_longest(&access->graph) : 0};
+	struct features features = {.longest = linked ? graph_longest(&access->graph) : 0};
 
 	for (uint32_t slot = access->from; slot < access->to; slot++)
 		if (access->txns[slot].operations_count > 0) {
+			features.operations += access->txns[slot].operations_count;
 			features.transactions++;
 			features.aborted += access->txns[slot].aborted;
 		}
 	decision_learn_shared(&access->decision, strategy, &features, took_ns);
 }
 
-/* [from, to), of which none runs alone. whole: that is all of the batch. */
+/* [from, to), of which none runs alone. */
 static void run_range(struct access *access, struct team *team, const struct slots *shared,
 	bool by_graph)
 {
 	uint64_t began_ns = now_ns(access), shared_ns, flow_ns;
-	bool operates = graph_operations(&access->graph) > 0;
 
 	if (!engine_begin_parallel(access->engine, access->to - access->from)) {
 		run_serially(access, access->from, access->to);
@@ -392,9 +383,8 @@ static void run_range(struct access *access, struct team *team, const struct slo
 	engine_end_parallel(access->engine);
 	if (by_graph)
 		graph_install(&access->graph);
-	if (operates)
-		learn(access, by_graph ? access->strategy : 0, by_graph,
-			shared_ns - began_ns + now_ns(access) - flow_ns);
+	learn(access, by_graph ? access->strategy : 0, by_graph,
+		shared_ns - began_ns + now_ns(access) - flow_ns);
 }
 
 void access_run(struct access *access, struct team *team)
@@ -403,12 +393,10 @@ void access_run(struct access *access, struct team *team)
 	uint32_t divisions = 0, next;
 	bool by_graph;
 
-#ifdef UNDERSTUDY_BASELINES
-	if (baseline != BASELINE_NONE) {
+	if (BASELINE()) {
 		baseline_run(access, team);
 		return;
 	}
-#endif
 	for (uint32_t w = 0; w < access->engine->workers; w++) {
 		slots_join(&prepares, &access->worker[w].prepares);
 		slots_join(&operates, &access->worker[w].operates);

@@ -47,7 +47,7 @@ void baseline_touch(struct txn *txn, struct entry *entry)
 	before = PROBE(PROBE_LOCK);
 	while (atomic_read_relaxed(&entry->locked) != 0 ||
 		atomic_exchange_seq_cst(&entry->locked, (uint8_t)1) != 0)
-		__builtin_ia32_pause();
+		cpu_relax();
 	(void)PROBE(before);
 }
 

@@ -27,15 +27,22 @@ enum probe {
 	PROBES
 };
 
-#ifdef UNDERSTUDY_BASELINES
-
 struct access;
 struct entry;
-struct operation;
 struct team;
 struct txn;
 
+/* Instead of access_run. */
+void baseline_run(struct access *access, struct team *team);
+
+/* A shared entry is touched; a transaction ends. */
+void baseline_touch(struct txn *txn, struct entry *entry);
+void baseline_let_go(struct txn *txn);
+
+#ifdef UNDERSTUDY_BASELINES
+
 extern enum baseline baseline;
+
 struct probes {
 	uint64_t ticks[PROBES];
 	uint64_t since; /* 0: not measured now */
@@ -46,13 +53,6 @@ extern _Thread_local struct probes *probes; /* this thread's; NULL: not measured
 
 /* From here on the thread's time is of this kind; returns the kind before. */
 enum probe probe_enter(enum probe kind);
-
-/* Instead of access_run. */
-void baseline_run(struct access *access, struct team *team);
-
-/* A shared entry is touched; a transaction ends. */
-void baseline_touch(struct txn *txn, struct entry *entry);
-void baseline_let_go(struct txn *txn);
 
 #define PROBE(kind) probe_enter(kind)
 #define BASELINE() (baseline != BASELINE_NONE)

@@ -100,8 +100,7 @@ static uint32_t pick(struct decision *decision, uint32_t packets)
 		count = 2;
 	decision->batches++;
 	if (decision->batches <= TRIES_FIRST)
-		return decision->batches % 2 == 0 ? decision->batches / 2 % count
-						  : PICK_TEAM(0) * (decision->batches % 4 == 1);
+		return decision->batches % count;
 	for (uint32_t p = PICK_TEAM(1); p < count; p++)
 		if (predict(decision, p) < predict(decision, best_team))
 			best_team = p;
@@ -126,9 +125,9 @@ uint32_t decision_pick(struct decision *decision, uint32_t packets)
 void decision_learn_shared(struct decision *decision, uint32_t strategy,
 	const struct features *features, uint64_t took_ns)
 {
-	decision->chosen[strategy]++;
 	if (features->operations == 0)
 		return;
+	decision->chosen[strategy]++;
 	average(decision, &decision->operations, features->operations);
 	if (features->longest > 0)
 		average(decision, &decision->longest, features->longest);

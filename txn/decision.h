@@ -54,7 +54,10 @@ void decision_open(struct decision *decision, uint32_t workers);
 /* For a batch of that many packets; PICK_ALONE, or PICK_TEAM of a strategy. */
 uint32_t decision_pick(struct decision *decision, uint32_t packets);
 
-/* What the shared part of the picked batch took, by that strategy; 0 ns: not measured. */
+/*
+ * What the shared part of the picked batch, or of a range of it, took by that strategy; 0 ns: not
+ * measured.
+ */
 void decision_learn_shared(struct decision *decision, uint32_t strategy,
 	const struct features *features, uint64_t took_ns);
 

@@ -63,7 +63,12 @@ void graph_begin(struct graph *graph, uint32_t first, uint32_t end, enum abort_h
 	graph->aborts = aborts;
 	graph->first = first;
 	graph->end = end;
-	graph->round++;
+	/* The hashes' tags begin anew: what has them may not look like this round's. */
+	if (++graph->round == 0) {
+		for (uint32_t w = 0; w < graph->workers; w++)
+			memset(graph->worker[w].slots, 0, SLOTS * sizeof(uint64_t));
+		graph->round = 1;
+	}
 	for (uint32_t i = first; i < end; i++)
 		graph->txns[i].count = 0;
 	for (uint32_t w = 0; w < graph->workers; w++) {

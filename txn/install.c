@@ -72,7 +72,7 @@ static void make_put(struct passage *passage, const struct operation_node *node)
 /* A transaction's last word on the entry. */
 static void commit(struct passage *passage, uint64_t id, bool noted)
 {
-	if (!noted || !passage->present)
+	if (!noted || !passage->present || !passage->graph->engine->tracks)
 		return;
 	passage->image.entry.version = id;
 	passage->sums->state_digest -= passage->hash;

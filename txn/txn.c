@@ -101,10 +101,8 @@ static struct entry *entry_of(struct txn *txn, struct table *table, const void *
 		return NULL;
 	if (*number != ENTRY_NONE) {
 		entry = table_entry(table, *number);
-#ifdef UNDERSTUDY_BASELINES
-		if (table->spec.scope == TABLE_SHARED)
+		if (BASELINE() && table->spec.scope == TABLE_SHARED)
 			baseline_touch(txn, entry);
-#endif
 		txn->found_table = table;
 		txn->found_entry = *number;
 	}
@@ -237,7 +235,9 @@ uint32_t txn_lowest_absent(struct txn *txn, uint32_t table_number, uint32_t firs
 	uint32_t end = first + count;
 
 	BUG_ON(table->present == NULL || end > table->spec.ordinals);
-	for (uint32_t at = first; at < end && reaches(txn, table); at = (at / 64 + 1) * 64) {
+	if (!reaches(txn, table))
+		return UINT32_MAX;
+	for (uint32_t at = first; at < end; at = (at / 64 + 1) * 64) {
 		uint64_t absent = ~atomic_read_relaxed(&table->present[at / 64]) &
 				  ~0ull << (at % 64);
 
@@ -514,9 +514,8 @@ bool txn_end(struct txn *txn)
 {
 	bool committed = end(txn);
 
-#ifdef UNDERSTUDY_BASELINES
-	baseline_let_go(txn);
-#endif
+	if (BASELINE())
+		baseline_let_go(txn);
 	return committed;
 }
 

@@ -28,14 +28,6 @@ bool vnf_glance(const struct vnf_packet *packet, uint32_t table_number, const vo
 	return table_find(table, table_shard_of(table, packet->home), key) != ENTRY_NONE;
 }
 
-/* What an operation's calls will say of the packet. */
-static void describe(struct vnf_packet *packet, struct access_txn *txn)
-{
-	txn->id = packet->id;
-	txn->now_ns = packet->clock_ns;
-	txn->context = packet->scratch;
-}
-
 void vnf_operate(struct vnf_packet *packet, const struct operation *operation)
 {
 	const struct vnf_host *vnf = packet->host;
@@ -47,7 +39,6 @@ void vnf_operate(struct vnf_packet *packet, const struct operation *operation)
 	BUG_ON(operation->table >= vnf->table_count);
 	for (uint32_t i = 0; i < operation->sources_count; i++)
 		BUG_ON(operation->sources[i].table >= vnf->table_count);
-	describe(packet, &access->txns[packet->record]);
 	access_operate(access, packet->worker, packet->record, operation, vnf->table_base);
 }
 

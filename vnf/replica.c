@@ -353,7 +353,12 @@ static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 /* The packet phase's first part: what the packet's transaction is. */
 static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
 {
-	replica->access.txns[packet->record].operations_count = 0;
+	struct access_txn *txn = &replica->access.txns[packet->record];
+
+	txn->id = packet->id;
+	txn->now_ns = packet->clock_ns;
+	txn->context = packet->scratch;
+	txn->operations_count = 0;
 	packet->host = vnf;
 	packet->home = VNF_HOME_NONE;
 	packet->wants_access = packet->prepares = packet->shared = packet->expects = false;
@@ -369,9 +374,6 @@ static bool describe(struct replica *replica, struct vnf_packet *packet)
 {
 	struct access_txn *txn = &replica->access.txns[packet->record];
 
-	txn->id = packet->id;
-	txn->now_ns = packet->clock_ns;
-	txn->context = packet->scratch;
 	txn->home = packet->home;
 	txn->prepares = packet->prepares && !packet->dropped;
 	txn->flows = packet->wants_access && !packet->dropped;
@@ -535,9 +537,10 @@ static bool pre_work(void *context, uint32_t worker)
 			continue;
 		}
 		pre_packet(replica, replica->vnf, packet);
-		save(replica, i);
-		if (describe(replica, packet))
+		if (describe(replica, packet)) {
+			save(replica, i);
 			access_declare(&replica->access, worker, i);
+		}
 		replica->owners[i] = owner_of(replica, packet);
 	}
 	(void)PROBE(PROBE_OTHERS);

@@ -13,11 +13,6 @@
 #define SPINS 4000	/* some 50 us: a batch or two */
 #define SHARED_SPINS 50 /* where cores are shared */
 
-static inline void relax(void)
-{
-	__builtin_ia32_pause();
-}
-
 /* Waits for a round after this one. */
 static void await_round(struct pthread_team *team, uint32_t round)
 {
@@ -27,7 +22,7 @@ static void await_round(struct pthread_team *team, uint32_t round)
 	for (uint32_t i = 0; i < spins; i++) {
 		if (atomic_read_acquire(&team->round) != round)
 			return;
-		relax();
+		cpu_relax();
 	}
 	(void)atomic_add_seq_cst(&team->sleepers, 1u);
 	while (atomic_read_seq_cst(&team->round) == round)
@@ -42,7 +37,7 @@ static void do_part(struct pthread_team *team, uint32_t worker)
 
 	(void)PROBE(PROBE_OTHERS);
 	while (!team->work(team->context, worker)) {
-		relax();
+		cpu_relax();
 		if (team->shares_core && ++spins % SHARED_SPINS == 0)
 			sched_yield();
 	}
@@ -84,7 +79,7 @@ static void run(struct team *self, team_work work, void *context)
 	do_part(team, 0);
 	(void)PROBE(PROBE_SYNC);
 	while (atomic_read_acquire(&team->left) > 0) {
-		relax();
+		cpu_relax();
 		if (team->shares_core && ++spins % SHARED_SPINS == 0)
 			sched_yield();
 	}

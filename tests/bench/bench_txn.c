@@ -510,7 +510,7 @@ static json_t *sweep_point(const struct sweep_point *point, uint32_t workers, ui
 	uint32_t count = STRATEGIES + 3, best = 0;
 	struct stream stream;
 	json_t *json = json_object(), *all = json_object();
-	double ns[STRATEGIES + 3];
+	double ns[STRATEGIES + 3], to_best, to_no_locks;
 
 	sweep.length = point->length;
 	sweep.abort_of_1000 = point->abort_of_1000;
@@ -531,10 +531,14 @@ static json_t *sweep_point(const struct sweep_point *point, uint32_t workers, ui
 		if (w < STRATEGIES && ns[w] < ns[best])
 			best = w;
 	}
+	to_best = ratio(&ways[best], &ways[STRATEGIES], rounds);
+	to_no_locks = ratio(&ways[STRATEGIES + 2], &ways[STRATEGIES], rounds);
 	printf("%-26s %-29s %8.0f %8.0f %8.0f %8.0f %8.0f   %5.2f %5.2f\n", point->what,
 		strategy_name(best), ns[best], ns[0], ns[STRATEGIES], ns[STRATEGIES + 1],
-		ns[STRATEGIES + 2], ns[best] / ns[STRATEGIES], ns[STRATEGIES + 2] / ns[STRATEGIES]);
+		ns[STRATEGIES + 2], to_best, to_no_locks);
 	fflush(stdout);
+	json_object_set_new(json, "to_best", json_real(to_best));
+	json_object_set_new(json, "to_no_locks", json_real(to_no_locks));
 	json_object_set_new(json, "what", json_string(point->what));
 	json_object_set_new(json, "best", json_string(strategy_name(best)));
 	json_object_set_new(json, "transaction_ns", all);

@@ -6,13 +6,6 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# Output, alarms and the VNFs' figures of the last run are those of the reference; else what is not.
-same() {
-	cmp -s "$WORK/ref.pcap" "$WORK/out.pcap" || echo -n "the output differs; "
-	cmp -s "$WORK/ref.jsonl" "$RUN_DIR/alerts.jsonl" || echo -n "the alarms differ; "
-	[ "$(value ref 'r["vnfs"]')" = "$(value out 'r["vnfs"]')" ] || echo -n "what the VNFs show differs; "
-}
-
 # faults N: a line a run: a fault or two in every stage, at the first packet, in the middle, at the last.
 faults_three() {
 	local first=1 third=$((($1 + 2) / 3)) half=$((($1 + 1) / 2)) last=$1
@@ -40,14 +33,6 @@ faults_one() {
 		passive kill edge/master @packet=$half
 		passive stop edge/master @packet=$third
 	EOF
-}
-
-# reference CAPTURE CHAIN.yaml
-reference() {
-	rm -rf "$WORK/log"
-	run ref "$2" --input "pcap:$1" --output "pcap:$WORK/ref.pcap" --unprotected
-	cp "$RUN_DIR/alerts.jsonl" "$WORK/ref.jsonl"
-	count=$(value ref 'r["packets"]["admitted"]')
 }
 
 # faulty NAME CAPTURE CHAIN.yaml 'FAULT,FAULT...'

@@ -83,6 +83,21 @@ PY
 # value NAME EXPRESSION: of the report r.
 value() { python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$WORK/$1.json" "$2"; }
 
+# reference CAPTURE CHAIN.yaml: the unprotected run ref, which others are compared with; its packets in $count.
+reference() {
+	rm -rf "$WORK/log"
+	run ref "$2" --input "pcap:$1" --output "pcap:$WORK/ref.pcap" --unprotected
+	cp "$RUN_DIR/alerts.jsonl" "$WORK/ref.jsonl"
+	count=$(value ref 'r["packets"]["admitted"]')
+}
+
+# Output, alarms and the VNFs' figures of the run out are those of the reference; else what is not.
+same() {
+	cmp -s "$WORK/ref.pcap" "$WORK/out.pcap" || echo -n "the output differs; "
+	cmp -s "$WORK/ref.jsonl" "$RUN_DIR/alerts.jsonl" || echo -n "the alarms differ; "
+	[ "$(value ref 'r["vnfs"]')" = "$(value out 'r["vnfs"]')" ] || echo -n "what the VNFs show differs; "
+}
+
 # What is true of every protected run's report.
 CLEAN='all(r[k] == 0 for k in ("lost", "duplicated", "reordered", "digest_mismatches")) and not r["unexpected"]'
 

@@ -20,20 +20,6 @@ ways() {
 	EOF
 }
 
-# reference CAPTURE CHAIN.yaml
-reference() {
-	rm -rf "$WORK/log"
-	run ref "$2" --input "pcap:$1" --output "pcap:$WORK/ref.pcap" --unprotected
-	cp "$RUN_DIR/alerts.jsonl" "$WORK/ref.jsonl"
-	count=$(value ref 'r["packets"]["admitted"]')
-}
-
-same() {
-	cmp -s "$WORK/ref.pcap" "$WORK/out.pcap" || echo -n "the output differs; "
-	cmp -s "$WORK/ref.jsonl" "$RUN_DIR/alerts.jsonl" || echo -n "the alarms differ; "
-	[ "$(value ref 'r["vnfs"]')" = "$(value out 'r["vnfs"]')" ] || echo -n "what the VNFs show differs; "
-}
-
 # against NAME CAPTURE CHAIN.yaml STAGE: by every fault of a stage's master and slave.
 against() {
 	local fault problem

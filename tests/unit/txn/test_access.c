@@ -321,6 +321,8 @@ static const char *run_way(const struct job *program, const uint32_t *capacity,
 	way.team.team = (struct team){choice->workers, choice->threads ? threads_run : dice_run};
 	open_engine(&way, capacity, seed, choice->workers);
 	way.access.decision.forced = choice->strategy;
+	if (seed % 2 != 0)
+		way.access.graph.round = UINT32_MAX - 2; /* soon begins anew */
 	for (uint32_t from = 0, to; from < TXNS && differs == NULL; from = to) {
 		uint32_t most = 1 + (uint32_t)(random_next(&way.team.random) >> 16) % 200;
 
@@ -332,6 +334,8 @@ static const char *run_way(const struct job *program, const uint32_t *capacity,
 		if (differs == NULL && (random_next(&way.team.random) >> 16) % 16 == 0)
 			rebuild(&way, capacity, choice->workers);
 	}
+	if (!(way.access.decision.abort_rate >= 0 && way.access.decision.abort_rate <= 1))
+		differs = "the rate of aborts is none";
 	digests[0] = way.digest;
 	digests[1] = engine_state_digest(&way.engine);
 	access_close(&way.access);
