@@ -5,7 +5,7 @@
 
 #include "commands.h"
 #include "loggers/logger_role.h"
-#include "manager/manager.h"
+#include "manager/manager_role.h"
 #include "sequencer/sequencer_role.h"
 #include "vnf/vnf_role.h"
 

@@ -122,7 +122,7 @@ static enum status stages_open(struct stages *stages, const struct config *confi
 		if (status != STATUS_OK)
 			return status;
 		stages->opened++;
-		if (stage_uses_determinants(stages->replicas[s]))
+		if (replica_records(stages->replicas[s]))
 			return STATUS_END;
 	}
 	return STATUS_OK;

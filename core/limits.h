@@ -3,14 +3,36 @@
 #ifndef UNDERSTUDY_CORE_LIMITS_H
 #define UNDERSTUDY_CORE_LIMITS_H
 
+#ifndef UNDERSTUDY_SMALL
 #define BATCH_PACKETS_MAX 256
-#define FRAME_BYTES_MIN 14
 #define FRAME_BYTES_MAX 65535
 #define BATCH_BYTES_SOFT (64 * 1024) /* a batch is closed once it holds this much */
 #define BATCH_BYTES_MAX (192 * 1024) /* soft limit plus the largest frame, rounded up */
 #define OUTCOME_BYTES_MAX (512 * 1024)
+#define FOLD_BYTES_MAX (64u * 1024) /* of one block of a fold */
+/*
+ * What one packet may take of an outcome, over all stages up to it: edits beyond the header view
+ * and resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.
+ */
+#define PACKET_ROOM_BYTES 768		  /* besides its own length */
+#define PACKET_DETERMINANTS_BYTES_MAX 256 /* of the stage alone */
+#define IDLE_SPINS 64			  /* rounds, before it yields */
+#define IDLE_YIELDS 128			  /* rounds, before it sleeps */
+#else					  /* the simulator's: few packets go far */
+#define BATCH_PACKETS_MAX 64
+#define FRAME_BYTES_MAX 1024
+#define BATCH_BYTES_SOFT 2048
+#define BATCH_BYTES_MAX 4096
+#define OUTCOME_BYTES_MAX (48 * 1024)
+#define FOLD_BYTES_MAX 2048u
+#define PACKET_ROOM_BYTES 256
+#define PACKET_DETERMINANTS_BYTES_MAX 64
+#define IDLE_SPINS 1
+#define IDLE_YIELDS 1
+#endif
+#define FRAME_BYTES_MIN 14
 #define DELTA_BYTES_MAX 65535 /* of one packet */
-#define HEADER_VIEW_BYTES 128 /* of a packet that a VNF may edit in place */
+#define HEADER_VIEW_BYTES 128	    /* of a packet that a VNF may edit in place */
 
 #define LINE_BYTES 64 /* journals are positioned in lines */
 #define JOURNAL_BYTES_MIN (1u << 20)
@@ -44,13 +66,7 @@
 #define DETERMINANT_BYTES_MAX 64
 #define VARIABLES_MAX 16     /* of one VNF with recorded determinants */
 #define VARIABLE_LIST_MAX 12 /* members of a list */
-/*
- * What one packet may take of an outcome, over all stages up to it: edits beyond the header view
- * and resizes, packets emitted, alarms. By packet, so that no neighbour decides what one may do.
- */
 #define PACKET_EDITS_MAX 8
-#define PACKET_ROOM_BYTES 768		  /* besides its own length */
-#define PACKET_DETERMINANTS_BYTES_MAX 256 /* of the stage alone */
 #define EDITS_MAX (BATCH_PACKETS_MAX * PACKET_EDITS_MAX)
 #define EXTRAS_BYTES_MAX (BATCH_BYTES_MAX + BATCH_PACKETS_MAX * PACKET_ROOM_BYTES)
 #define DETERMINANTS_BYTES_MAX (BATCH_PACKETS_MAX * PACKET_DETERMINANTS_BYTES_MAX)

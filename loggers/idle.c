@@ -10,9 +10,6 @@
 
 #include "core/atomics.h"
 
-#define SPIN_ROUNDS 64
-#define YIELD_ROUNDS 128
-
 uint64_t mono_ns(void)
 {
 	struct timespec now;
@@ -64,11 +61,11 @@ static void sleep_armed(struct idle *idle, uint64_t timeout_ns)
 void idle_round(struct idle *idle, struct journal *const *journals, uint32_t count,
 	uint64_t timeout_ns)
 {
-	if (++idle->rounds < SPIN_ROUNDS && !idle->shares_core) {
+	if (++idle->rounds < IDLE_SPINS && !idle->shares_core) {
 		cpu_relax();
 		return;
 	}
-	if (idle->rounds < SPIN_ROUNDS + YIELD_ROUNDS) {
+	if (idle->rounds < IDLE_SPINS + IDLE_YIELDS) {
 		sched_yield();
 		return;
 	}
@@ -81,7 +78,7 @@ void idle_round(struct idle *idle, struct journal *const *journals, uint32_t cou
 void idle_blocked(struct idle *idle, uint64_t timeout_ns)
 {
 	if (idle->shares_core)
-		idle->rounds = SPIN_ROUNDS + YIELD_ROUNDS;
+		idle->rounds = IDLE_SPINS + IDLE_YIELDS;
 	idle_round(idle, NULL, 0, timeout_ns);
 }
 

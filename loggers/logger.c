@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/batch.h"
+#include "core/fault_points.h"
 
 #define GROUP_BATCHES 64
 #define NOTE_BATCHES 1024
@@ -184,6 +185,7 @@ static enum status fold_commit(struct logger *logger, struct logger_source *sour
 	}
 	if (store_fold_commit(logger->store, source->stage, &head, logger->disk) != STATUS_OK)
 		return STATUS_IO;
+	FAULT_POINT(FOLD_COMMITTED);
 	fold_discard(fold);
 	stage->base_next_id = head.next_id;
 	atomic_write_release(&stage->base_line, head.base_line);
@@ -384,19 +386,27 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	/* Trimmed first: a full table of segments would refuse the write. */
 	below = page_base_batch(page, logger->role->config->stages_count);
 	trimmed = store_trim(logger->store, logger->role->config->retention_bytes, below);
-	if (trimmed > 0)
+	if (trimmed > 0) {
 		atomic_write_release(&logger->counts->trimmed_batch, trimmed);
+		FAULT_POINT(TRIMMED);
+	}
 	if (*status == STATUS_OK)
 		*status = store_write(logger->store);
-	if (*status == STATUS_OK && logger->disk && logger->unsynced)
+	if (*status == STATUS_OK && logger->disk && logger->unsynced) {
+		FAULT_POINT(LOG_APPENDED);
 		*status = store_sync(logger->store);
+		FAULT_POINT(LOG_SYNCED);
+	}
 	if (*status != STATUS_OK)
 		return 0; /* nothing is acknowledged after a failed write */
 	logger->unsynced = false;
 	if (logger->kind == LOGGER_PACKETS && !logger->keeps)
 		return 0;
-	if (logger->disk)
+	if (logger->disk) {
 		atomic_write_release(&logger->counts->durable_batch, logger->next_batch);
+		if (work > 0)
+			FAULT_POINT(LOG_ACKNOWLEDGED);
+	}
 	atomic_write_release(&logger->counts->next_batch, logger->next_batch);
 	return work;
 }

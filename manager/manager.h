@@ -1,16 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The manager as a process: watches the replicas, asks the planner (failover.h) what to do,
- * and does
- * it: seals, promotes, orders processes from the supervisor, audits. It may die and be restarted at
- * any time while traffic flows: it rebuilds its view from the control page and the roles' hellos.
+ * The manager: watches the replicas, asks the planner (failover.h) what to do, and does it: seals,
+ * promotes, orders processes from the supervisor, audits. It may die and be restarted at any time
+ * while traffic flows: it rebuilds its view from the control page and the roles' hellos. Sockets,
+ * timers and the watcher's pipe are its shell's (manager_libevent.c, or the simulator); one thread.
  */
 #ifndef UNDERSTUDY_MANAGER_MANAGER_H
 #define UNDERSTUDY_MANAGER_MANAGER_H
 
 #include "loggers/role.h"
+#include "manager/audit_queue.h"
+#include "manager/failover.h"
+#include "manager/watcher.h"
 
-/* Returns the process's exit status. */
-int manager_main(const struct role_options *options);
+/* A role, the supervisor or a command line. */
+struct peer {
+	void *connection;     /* the shell's */
+	struct message hello; /* type 0 until it came */
+	struct peer *next;
+};
+
+struct manager {
+	struct role role;
+	struct failover failover;
+	struct audit_queue audit;
+	struct watcher watcher;
+	struct journal base;
+	struct peer *peers, *supervisor;
+	void (*send)(void *connection, const struct message *message); /* the shell's */
+	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
+	uint64_t ended_ns;
+	bool mismatch_told, stopping;
+};
+
+/* With role open; then the shell opens the audit queue and the watcher, and sets send. */
+void manager_open(struct manager *self);
+
+/* Carries on from the control page, or begins: with the supervisor connected. */
+void manager_begin(struct manager *self);
+
+/* NULL: out of memory. */
+struct peer *manager_connect(struct manager *self, void *connection, bool is_supervisor);
+void manager_disconnect(struct manager *self, struct peer *peer);
+
+/* A checked message of a peer's. */
+void manager_receive(struct manager *self, struct peer *peer, const struct message *message);
+
+/* Out of the watcher's pipe. */
+void manager_death(struct manager *self, const struct death *death);
+
+/* Every millisecond. */
+void manager_tick(struct manager *self, uint64_t now_ns);
 
 #endif

@@ -1,31 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manager/sight.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-/* State letter and CPU time of a thread; 'X' where it is gone. */
-static char thread_state(uint32_t pid, uint32_t tid, uint64_t *cpu_ns)
-{
-	char path[64], text[512], *after, state = 'X';
-	unsigned long long user = 0, system = 0;
-	FILE *file;
-
-	*cpu_ns = 0;
-	snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", pid, tid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return state;
-	if (fgets(text, sizeof(text), file) != NULL && (after = strrchr(text, ')')) != NULL &&
-		sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &state,
-			&user, &system) == 3)
-		*cpu_ns = (user + system) *
-			  (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
-	fclose(file);
-	return state;
-}
-
 bool sight_adopt(struct failover *failover, const struct page *page)
 {
 	if (page->incarnations == 0)
@@ -85,7 +60,7 @@ void sight_take(struct watch_sight *sight, const struct page *page, uint32_t sta
 	sight->outstanding = next_batch < published_for(page, stage);
 	if (!sight->outstanding)
 		return; /* nothing to be late with: /proc is left alone */
-	state = thread_state(replica->pid, replica->tid, &sight->cpu_ns);
+	state = sight_thread(replica->pid, replica->tid, &sight->cpu_ns);
 	sight->stopped = state == 'T' || state == 't';
 	sight->blocked = state == 'S' || state == 'D';
 }

@@ -5,6 +5,7 @@
 
 #include "core/bytes.h"
 #include "core/delta.h"
+#include "core/fault_points.h"
 
 static void digest_seen(void *context, const struct outcome_header *header)
 {
@@ -74,6 +75,7 @@ static void send_port(struct egress *egress, uint32_t number)
 	if (egress->frames_reserved[number] == 0)
 		return;
 	atomic_write_release(&stream->handed, stream->handed + filled);
+	FAULT_POINT(OUTPUT_HANDED);
 	while (sent < filled) {
 		uint32_t took = port->ops->send(port, egress->frames[number] + sent, filled - sent);
 
@@ -299,6 +301,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
 	account_release(egress, batch, source, now_ns);
 	outcome_source_advance(last, source);
+	FAULT_POINT(OUTPUT_RELEASED);
 	egress->next_batch++;
 	catch_up(egress);
 	egress->batch_is_open = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sequencer/ingress.h"
 
+#include "core/fault_points.h"
 #include "core/packet_id.h"
 
 #define TICK_NS 1000000000ull
@@ -77,11 +78,13 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	enum status status;
 
 	header->ingress_mono_ns = now_ns;
+	FAULT_POINT(ID_ASSIGNED);
 	status = journal_publish(&ingress->writer, batch_end(&ingress->batch),
 		ingress->next_batch + 1);
 	ingress->reserved = false;
 	if (status != STATUS_OK)
 		return status;
+	FAULT_POINT(BATCH_PUBLISHED);
 	ingress->next_batch++;
 	ingress->next_sequence += count;
 	ingress->next_packet_no += packets;

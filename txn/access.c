@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/atomics.h"
+#include "core/fault_points.h"
 #include "txn/baseline.h"
 #include "txn/mutants.h"
 
@@ -108,6 +109,7 @@ void access_one(struct access *access, uint32_t slot)
 	if (has_shared_part(declared)) {
 		txn_go_on(&txn, TXN_PREPARE);
 		run_shared_part(access, slot, &txn);
+		FAULT_POINT(MID_TRANSACTION);
 	}
 	if (declared->flows && !txn.aborted) {
 		txn_go_on(&txn,

@@ -224,6 +224,14 @@ enum status replica_ready(struct replica *replica)
 	return engine_ready(&replica->engine);
 }
 
+bool replica_records(const struct replica *replica)
+{
+	for (uint32_t i = 0; i < replica->vnfs_count; i++)
+		if (replica->vnfs[i].records)
+			return true;
+	return false;
+}
+
 /* Emitted packets and alarms of the stages before go along; their determinants are their own. */
 static void take_extras(struct replica *replica, const struct outcome_view *before)
 {

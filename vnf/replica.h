@@ -115,6 +115,9 @@ MUST_CHECK enum status replica_add_vnf(struct replica *replica, const struct vnf
 	struct vnf_setup *setup);
 MUST_CHECK enum status replica_ready(struct replica *replica);
 
+/* True if one of its VNFs records determinants. */
+bool replica_records(const struct replica *replica);
+
 /*
  * Starts a batch whose outcome goes to out (OUTCOME_BYTES_MAX), or nowhere. before: the outcome of
  * the stage before, which fits the batch and stays until replica_end; NULL: this is the first.

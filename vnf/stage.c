@@ -129,7 +129,7 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 		status = add_vnf(replica, config, stage, &stage->vnfs[i], error);
 	if (status == STATUS_OK)
 		status = replica_ready(replica);
-	if (status == STATUS_OK && stage_uses_determinants(replica) &&
+	if (status == STATUS_OK && replica_records(replica) &&
 		stage->variant != VARIANT_PASSIVE) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"%s:%u: stage '%s' has a VNF that records determinants: "
@@ -144,14 +144,6 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 	if (status != STATUS_OK)
 		replica_close(replica);
 	return status;
-}
-
-bool stage_uses_determinants(const struct replica *replica)
-{
-	for (uint32_t i = 0; i < replica->vnfs_count; i++)
-		if (replica->vnfs[i].records)
-			return true;
-	return false;
 }
 
 bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause, char *name,

@@ -14,9 +14,6 @@
 MUST_CHECK enum status stage_open(struct replica *replica, const struct config *config,
 	uint32_t stage, uint32_t workers, bool tracks, uint64_t hash_seed, char *error);
 
-/* True if one of the stage's VNFs records determinants. */
-bool stage_uses_determinants(const struct replica *replica);
-
 /* "nat/malformed" for verdict's where; false if there is no such VNF or cause. */
 bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause, char *name,
 	size_t bytes);

@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "manager/manager.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/fault_points.h"
+#include "loggers/faults.h"
+#include "loggers/idle.h"
+#include "manager/sight.h"
+
+#define STARTING_NS 20000000000ull /* a process that has not said hello by then is lost */
+#define LOG_END_NS 5000000000ull   /* loggers may take this long to finish at the end */
+
+static void step(struct manager *self, const struct failover_event *event);
+
+static const char *stage_name(const struct manager *self, uint32_t stage)
+{
+	return self->role.config->stages[stage].name;
+}
+
+static void audit(struct manager *self, const char *action, const char *object, uint64_t term,
+	const char *detail)
+{
+	audit_queue_add(&self->audit, action, object, term, detail);
+}
+
+static void audit_replica(struct manager *self, const char *action,
+	const struct failover_effect *effect, const char *detail)
+{
+	char object[NAME_BYTES];
+
+	page_journal_name(object, stage_name(self, effect->stage), effect->replica,
+		effect->incarnation);
+	audit(self, action, object, self->failover.stages[effect->stage].term, detail);
+}
+
+static void send_message(struct manager *self, const struct peer *to, struct message *message)
+{
+	message->bytes = sizeof(*message);
+	message->version = MESSAGE_VERSION;
+	if (to != NULL)
+		self->send(to->connection, message);
+}
+
+/* Sends to the roles of a kind; number UINT32_MAX: to all of them. */
+static void send_role(struct manager *self, enum role_kind role, uint32_t stage, uint32_t number,
+	uint64_t incarnation, struct message *message)
+{
+	for (struct peer *peer = self->peers; peer != NULL; peer = peer->next)
+		if (peer->hello.type == MESSAGE_HELLO && peer->hello.role == role &&
+			(number == UINT32_MAX ||
+				(peer->hello.stage == stage && peer->hello.number == number)) &&
+			(incarnation == 0 || peer->hello.incarnation == incarnation))
+			send_message(self, peer, message);
+}
+
+/* The failover record of an incarnation, made now if the fault left none. */
+static struct page_failover *failover_record(struct manager *self, uint32_t stage, uint32_t replica,
+	uint64_t incarnation, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	struct page_failover *record;
+
+	for (uint32_t i = 0; i < page->failovers_count; i++)
+		if (page->failovers[i].incarnation == incarnation && page->failovers[i].t0_ns != 0)
+			return &page->failovers[i];
+	record = page_open_failover(page);
+	if (record == NULL)
+		return NULL;
+	record->stage = stage;
+	record->replica = replica;
+	record->incarnation = incarnation;
+	record->was_master = page_leader(&page->stages[stage])->incarnation == incarnation;
+	record->open = 1;
+	atomic_write_release(&record->t0_ns, now_ns);
+	return record;
+}
+
+static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
+	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
+{
+	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
+	struct failover_event event = {EVENT_LOST, stage, replica, incarnation, 0};
+	struct page_failover *record;
+
+	if (self->stopping || self->role.page->stop ||
+		self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
+		self->failover.stages[stage].replicas[replica].phase == PHASE_ABSENT)
+		return;
+	record = failover_record(self, stage, replica, incarnation, detected_ns);
+	if (record != NULL) {
+		record->kind = kind;
+		record->detected_ns = detected_ns;
+	}
+	audit_replica(self, "fault_seen",
+		&(struct failover_effect){.stage = stage,
+			.replica = replica,
+			.incarnation = incarnation},
+		kinds[kind]);
+	step(self, &event);
+}
+
+void manager_death(struct manager *self, const struct death *death)
+{
+	const struct watched *watched = &self->watcher.watched[death->watched];
+
+	if (watched->incarnation == death->incarnation)
+		replica_lost(self, watched->stage, watched->replica, death->incarnation,
+			FAILOVER_DEATH, death->detected_ns);
+}
+
+static void order_process(struct manager *self, enum role_kind role,
+	const struct failover_effect *effect)
+{
+	struct message message = {
+		.type = MESSAGE_START,
+		.role = role,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	send_message(self, self->supervisor, &message);
+}
+
+static void start_replica(struct manager *self, const struct failover_effect *effect)
+{
+	struct page_replica *replica =
+		&self->role.page->stages[effect->stage].replicas[effect->replica];
+
+	self->ordered_ns[effect->stage][effect->replica] = mono_ns();
+	self->role.page->incarnations = effect->incarnation;
+	replica->incarnation = effect->incarnation;
+	replica->next_batch = replica->compared_batch = 0;
+	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
+	order_process(self, ROLE_REPLICA, effect);
+	audit_replica(self, "start", effect, "");
+}
+
+static void attach_consumers(struct manager *self, const struct failover_effect *effect)
+{
+	struct message message = {
+		.type = MESSAGE_ATTACH,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	page_journal_name(message.name, stage_name(self, effect->stage), effect->replica,
+		effect->incarnation);
+	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
+	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
+	send_role(self, ROLE_LOGGER, 0, LOGGER_PROGRESS, 0, &message);
+	for (uint32_t r = 0; effect->stage + 1 < self->failover.stages_count &&
+			     r < self->failover.stages[effect->stage + 1].replicas_count;
+		r++)
+		send_role(self, ROLE_REPLICA, effect->stage + 1, r,
+			self->failover.stages[effect->stage + 1].replicas[r].incarnation, &message);
+}
+
+static void seal(struct manager *self, const struct failover_effect *effect)
+{
+	struct watched *watched = watcher_find(&self->watcher, effect->incarnation);
+
+	atomic_write_release(
+		&self->role.page->stages[effect->stage].replicas[effect->replica].state,
+		(uint32_t)REPLICA_FAILED);
+	if (watched == NULL)
+		return;
+	(void)journal_seal(&watched->journal);
+	idle_wake(&watched->journal);
+	FAULT_POINT(JOURNAL_SEALED);
+	atomic_write_release(&watched->state, (uint32_t)WATCHED_LOST);
+}
+
+static void kill_replica(struct manager *self, const struct failover_effect *effect)
+{
+	struct watched *watched = watcher_find(&self->watcher, effect->incarnation);
+	struct message message = {
+		.type = MESSAGE_KILL,
+		.role = ROLE_REPLICA,
+		.stage = effect->stage,
+		.number = effect->replica,
+		.incarnation = effect->incarnation,
+	};
+
+	if (watched != NULL)
+		watched_signal(watched, SIGKILL);
+	send_message(self, self->supervisor, &message);
+}
+
+static void write_term(struct manager *self, const struct failover_effect *effect)
+{
+	struct page_stage *stage = &self->role.page->stages[effect->stage];
+
+	stage->terms[effect->term % TERMS_MAX] =
+		(struct page_term){effect->term, effect->replica, effect->incarnation};
+	atomic_write_release(&stage->term, effect->term);
+	FAULT_POINT(TERM_WRITTEN);
+	for (uint32_t i = 0; i < self->role.page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct page_failover *record = &self->role.page->failovers[i];
+
+		if (record->was_master && record->promoted_ns == 0 && record->detected_ns != 0)
+			record->promoted_ns = mono_ns();
+	}
+}
+
+static void redundant(struct manager *self)
+{
+	struct page *page = self->role.page;
+
+	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct page_failover *record = &page->failovers[i];
+		struct page_replica *replica =
+			&page->stages[record->stage].replicas[record->replica];
+
+		if (record->restored_ns != 0 || record->detected_ns == 0)
+			continue;
+		record->replayed_batches = replica->next_batch - replica->first_batch;
+		atomic_write_release(&record->restored_ns, mono_ns());
+		(void)atomic_add_seq_cst(&page->open_failovers, (uint32_t)-1);
+	}
+}
+
+static void carry_out(struct manager *self, const struct failover_effect *effect)
+{
+	struct message go = {.type = MESSAGE_GO};
+	struct page_stage *stage = &self->role.page->stages[effect->stage];
+
+	switch (effect->type) {
+	case EFFECT_START_SEQUENCER:
+		order_process(self, ROLE_SEQUENCER, effect);
+		break;
+	case EFFECT_START_LOGGER:
+		order_process(self, ROLE_LOGGER, effect);
+		break;
+	case EFFECT_START_REPLICA:
+		start_replica(self, effect);
+		break;
+	case EFFECT_ATTACH:
+		attach_consumers(self, effect);
+		break;
+	case EFFECT_GO:
+		atomic_write_release(&stage->replicas[effect->replica].state,
+			(uint32_t)REPLICA_RESTORING);
+		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation,
+			&go);
+		break;
+	case EFFECT_GO_SEQUENCER:
+		send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &go);
+		break;
+	case EFFECT_SEAL:
+		seal(self, effect);
+		break;
+	case EFFECT_KILL:
+		kill_replica(self, effect);
+		break;
+	case EFFECT_PROMOTE:
+		write_term(self, effect);
+		break;
+	case EFFECT_FOLDER:
+		atomic_write_release(&stage->folder, effect->incarnation);
+		break;
+	case EFFECT_REDUNDANT:
+		redundant(self);
+		break;
+	case EFFECT_ALONE:
+		fprintf(stderr,
+			"understudy: %s runs WITHOUT A SLAVE until redundancy is restored\n",
+			stage_name(self, effect->stage));
+		break;
+	case EFFECT_FAIL:
+		page_fail(self->role.page, "%s/%u died and nothing protects it: its state is lost",
+			stage_name(self, effect->stage), effect->replica);
+		break;
+	}
+}
+
+static void audit_effect(struct manager *self, const struct failover_effect *effect)
+{
+	switch (effect->type) {
+	case EFFECT_SEAL:
+		audit_replica(self, "seal", effect, "");
+		break;
+	case EFFECT_PROMOTE:
+		audit_replica(self, "promote", effect, "leads from here on");
+		break;
+	case EFFECT_GO:
+		audit_replica(self, "join", effect, "its journal is read by all consumers");
+		break;
+	case EFFECT_REDUNDANT:
+		audit_replica(self, "restored", effect, "every replica is in its place");
+		break;
+	case EFFECT_ALONE:
+		audit_replica(self, "alone", effect, "the stage runs without a slave");
+		break;
+	default:
+		break;
+	}
+}
+
+static void step(struct manager *self, const struct failover_event *event)
+{
+	struct failover_effects effects;
+
+	failover_step(&self->failover, event, &effects);
+	for (uint32_t i = 0; i < effects.count; i++) {
+		carry_out(self, &effects.list[i]);
+		audit_effect(self, &effects.list[i]);
+	}
+}
+
+static void on_hello(struct manager *self, struct peer *peer)
+{
+	const struct message *hello = &peer->hello;
+	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number,
+		hello->incarnation, 0};
+
+	if (hello->role == ROLE_LOGGER)
+		event.type = EVENT_LOGGER;
+	if (hello->role == ROLE_REPLICA) {
+		event.type = EVENT_REPLICA;
+		if (self->failover.stages[hello->stage].replicas[hello->number].incarnation !=
+			hello->incarnation)
+			return; /* of a former life */
+		self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
+		if (watcher_add(&self->watcher, &self->role.place, hello) != STATUS_OK) {
+			replica_lost(self, hello->stage, hello->number, hello->incarnation,
+				FAILOVER_DEATH, mono_ns());
+			return;
+		}
+	}
+	if (hello->role != ROLE_CLI)
+		step(self, &event);
+}
+
+/* Arms a fault; the answer says why not. */
+static void on_inject(struct manager *self, const struct message *message, struct message *answer)
+{
+	char error[CONFIG_ERROR_BYTES];
+
+	answer->type = MESSAGE_DONE;
+	if (fault_arm(self->role.page, self->role.config, message->text, error) == STATUS_OK) {
+		audit(self, "inject", self->role.config->chain, 0, message->text);
+		return;
+	}
+	answer->type = MESSAGE_ERROR;
+	snprintf(answer->text, sizeof(answer->text), "%s", error);
+}
+
+/* Dead replicas' places in all journals; the base values' own keeps what a new one needs. */
+static void release_dead_slots(struct manager *self)
+{
+	if (self->base.control == NULL &&
+		journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME) != STATUS_OK)
+		return;
+	journal_release_dead(&self->base);
+	for (uint32_t i = 0; i < WATCHED_MAX; i++)
+		if (self->watcher.watched[i].state == WATCHED_LIVE)
+			journal_release_dead(&self->watcher.watched[i].journal);
+}
+
+static void on_supervisor(struct manager *self, const struct message *message)
+{
+	uint64_t now_ns = mono_ns();
+
+	if (message->type == MESSAGE_STOP)
+		self->role.page->stop = 1;
+	if (message->type != MESSAGE_EXITED || self->stopping)
+		return;
+	if (message->role == ROLE_REPLICA)
+		release_dead_slots(self);
+	if (message->role == ROLE_REPLICA)
+		replica_lost(self, message->stage, message->number, message->incarnation,
+			FAILOVER_DEATH, now_ns);
+	else if (!self->role.page->stop)
+		page_fail(self->role.page, "the %s ended unexpectedly (wait status %llu)",
+			message->role == ROLE_SEQUENCER ? "sequencer" : "logger",
+			(unsigned long long)message->value);
+}
+
+/* Which consumer of a stage's journals a peer is; false if it is none, or of a former life. */
+static bool find_consumer(const struct manager *self, const struct peer *peer, uint32_t stage,
+	uint32_t *consumer)
+{
+	const struct message *hello = &peer->hello;
+
+	*consumer = hello->role == ROLE_LOGGER ? hello->number : 0;
+	if (hello->role != ROLE_REPLICA)
+		return hello->role == ROLE_SEQUENCER || hello->role == ROLE_LOGGER;
+	*consumer = failover_consumer(&self->failover, hello->number);
+	return hello->stage == stage + 1 &&
+	       self->failover.stages[hello->stage].replicas[hello->number].incarnation ==
+		       hello->incarnation;
+}
+
+/*
+ * A journal that cannot be read: its replica starts anew, unless it is gone. Where it was a replica
+ * that cannot, that one does: the other consumers can.
+ */
+static void on_unreadable(struct manager *self, const struct message *reader,
+	const struct message *message)
+{
+	const struct message *lost = reader->role == ROLE_REPLICA ? reader : message;
+
+	fprintf(stderr, "understudy: %.200s\n", message->text);
+	if (self->failover.stages[message->stage].replicas[message->number].incarnation ==
+		message->incarnation)
+		replica_lost(self, lost->stage, lost->number, lost->incarnation, FAILOVER_DEATH,
+			mono_ns());
+}
+
+void manager_receive(struct manager *self, struct peer *peer, const struct message *message)
+{
+	struct failover_event event = {EVENT_ATTACHED, message->stage, message->number,
+		message->incarnation, 0};
+	struct message answer = {0};
+
+	switch (message->type) {
+	case MESSAGE_HELLO:
+		peer->hello = *message;
+		on_hello(self, peer);
+		break;
+	case MESSAGE_ATTACHED:
+		if (find_consumer(self, peer, message->stage, &event.consumer))
+			step(self, &event);
+		break;
+	case MESSAGE_ERROR:
+		on_unreadable(self, &peer->hello, message);
+		break;
+	case MESSAGE_AUDIT:
+		audit(self, message->name, "logger", 0, message->text);
+		break;
+	case MESSAGE_INJECT:
+		on_inject(self, message, &answer);
+		send_message(self, peer, &answer);
+		break;
+	default:
+		if (peer == self->supervisor)
+			on_supervisor(self, message);
+		break;
+	}
+}
+
+/* Faults by time: the manager sends the signal itself. */
+static void raise_timed_faults(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t started_ns = atomic_read_relaxed(&page->ingress.started_ns);
+
+	for (uint32_t i = 0; i < page->faults_count; i++) {
+		struct page_fault *fault = &page->faults[i];
+		const struct page_term *leader = page_leader(&page->stages[fault->stage]);
+
+		if (fault->state != FAULT_ARMED || fault->at_packet != 0 || started_ns == 0 ||
+			now_ns < started_ns + fault->at_time_ns)
+			continue;
+		for (uint32_t w = 0; w < WATCHED_MAX; w++) {
+			struct watched *watched = &self->watcher.watched[w];
+			bool leads = watched->incarnation == leader->incarnation;
+
+			if (watched->state != WATCHED_LIVE || watched->stage != fault->stage ||
+				leads != (fault->target == TARGET_MASTER))
+				continue;
+			fault->state = FAULT_RAISED;
+			struct page_failover *record = failover_record(self, watched->stage,
+				watched->replica, watched->incarnation, mono_ns());
+
+			if (record != NULL)
+				record->action = fault->action;
+			watched_signal(watched, fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
+			break;
+		}
+	}
+}
+
+static void watch_replicas(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+
+	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
+		struct watched *watched = &self->watcher.watched[i];
+		struct page_replica *replica;
+		struct watch_sight sight;
+
+		if (watched->state == WATCHED_FREE)
+			continue;
+		replica = &page->stages[watched->stage].replicas[watched->replica];
+		if (watched->state == WATCHED_LOST) {
+			/* Read to its sealed end by the egress, or never read: its files may go. */
+			if (atomic_read_acquire(&replica->drained_incarnation) >=
+				watched->incarnation)
+				watcher_forget(watched, &self->role.place);
+			continue;
+		}
+		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
+			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
+				FAILOVER_BAD, now_ns);
+			continue;
+		}
+		sight_take(&sight, page, watched->stage, watched->replica);
+		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >=
+				PHASE_RUNNING &&
+			self->role.config->protect &&
+			watch_step(&watched->hang, &sight, now_ns,
+				self->role.config->hang_ms * 1000000ull))
+			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
+				FAILOVER_HANG, now_ns);
+	}
+}
+
+/* RUNNING replicas that have reached what is released are in their place. */
+static void find_caught_up(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t released = atomic_read_acquire(&page->egress.batches);
+
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
+			struct failover_replica *replica = &self->failover.stages[s].replicas[r];
+			struct failover_event event = {EVENT_CAUGHT_UP, s, r, replica->incarnation,
+				0};
+
+			if (replica->phase == PHASE_RUNNING &&
+				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >=
+					released) {
+				page->stages[s].replicas[r].state = REPLICA_READY;
+				step(self, &event);
+			} else if (replica->phase == PHASE_STARTING &&
+				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
+				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
+					now_ns);
+			}
+		}
+}
+
+/* Whether loggers have all they should have at the end of a run. */
+static bool loggers_done(const struct manager *self, uint64_t batches)
+{
+	const struct page *page = self->role.page;
+
+	if (!self->role.config->protect)
+		return true;
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		if (atomic_read_acquire(&page->loggers[i].next_batch) < batches)
+			return false;
+	return true;
+}
+
+/* At the end of the input: all released, all replicas there and compared, all logged. */
+static bool is_over(struct manager *self, uint64_t now_ns)
+{
+	struct page *page = self->role.page;
+	uint64_t batches = atomic_read_acquire(&page->ingress.batches);
+
+	if (page->stop || atomic_read_acquire(&page->failed) == 2)
+		return true;
+	if (!atomic_read_acquire(&page->egress.ended) || !failover_is_redundant(&self->failover))
+		return false;
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
+			if (atomic_read_acquire(&page->stages[s].replicas[r].compared_batch) <
+				batches)
+				return false;
+	if (self->ended_ns == 0)
+		self->ended_ns = now_ns;
+	return loggers_done(self, batches) || now_ns > self->ended_ns + LOG_END_NS;
+}
+
+void manager_tick(struct manager *self, uint64_t now_ns)
+{
+	struct message done = {.type = MESSAGE_DONE};
+
+	if (self->stopping)
+		return;
+	raise_timed_faults(self, now_ns);
+	watch_replicas(self, now_ns);
+	find_caught_up(self, now_ns);
+	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 &&
+		!self->mismatch_told) {
+		char detail[64];
+
+		self->mismatch_told = true;
+		snprintf(detail, sizeof(detail), "first at batch %llu",
+			(unsigned long long)self->role.page->egress.mismatch_batch);
+		audit(self, "digest_difference", self->role.config->chain, 0, detail);
+		page_fail(self->role.page,
+			"REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
+	}
+	if (!is_over(self, now_ns))
+		return;
+	self->stopping = true;
+	audit(self, "stop", self->role.config->chain, 0,
+		self->role.page->failed ? self->role.page->error : "the run is over");
+	audit_queue_close(&self->audit);
+	atomic_write_release(&self->role.page->stop, 1u);
+	send_message(self, self->supervisor, &done);
+}
+
+/* A restarted manager: what the page says is where things stand, and who died since is found. */
+static bool adopt(struct manager *self)
+{
+	if (!sight_adopt(&self->failover, self->role.page))
+		return false;
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
+			const struct failover_replica *replica =
+				&self->failover.stages[s].replicas[r];
+			struct message hello = {.stage = s,
+				.number = r,
+				.pid = self->role.page->stages[s].replicas[r].pid,
+				.incarnation = replica->incarnation};
+
+			self->ordered_ns[s][r] = mono_ns();
+			page_journal_name(hello.name, stage_name(self, s), r, hello.incarnation);
+			if (watcher_add(&self->watcher, &self->role.place, &hello) != STATUS_OK &&
+				replica->phase >= PHASE_RUNNING)
+				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
+					mono_ns());
+		}
+	return true;
+}
+
+void manager_open(struct manager *self)
+{
+	const struct config *config = self->role.config;
+	uint32_t replicas[STAGES_MAX];
+
+	for (uint32_t s = 0; s < config->stages_count; s++)
+		replicas[s] = config_replicas(config, s);
+	failover_open(&self->failover, config->protect, config->stages_count, replicas,
+		config->protect ? LOGGERS_COUNT : 0, config->protect ? 3 : 1);
+}
+
+void manager_begin(struct manager *self)
+{
+	struct failover_event begin = {.type = EVENT_BEGIN};
+
+	if (adopt(self)) {
+		audit(self, "manager_restart", self->role.config->chain, 0,
+			"carries on from the control page");
+	} else {
+		audit(self, "run", self->role.config->chain, 0,
+			self->role.config->protect ? "protected" : "unprotected");
+		step(self, &begin);
+	}
+}
+
+struct peer *manager_connect(struct manager *self, void *connection, bool is_supervisor)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (peer == NULL)
+		return NULL;
+	peer->connection = connection;
+	peer->next = self->peers;
+	self->peers = peer;
+	if (is_supervisor)
+		self->supervisor = peer;
+	return peer;
+}
+
+void manager_disconnect(struct manager *self, struct peer *peer)
+{
+	for (struct peer **at = &self->peers; *at != NULL; at = &(*at)->next)
+		if (*at == peer) {
+			*at = peer->next;
+			break;
+		}
+	if (peer == self->supervisor)
+		self->supervisor = NULL;
+	free(peer);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The processes of a chain, as shells of the same cores that the program has: supervisor, manager,
+ * sequencer, loggers, replicas; and the messages between them.
+ */
+#ifndef UNDERSTUDY_TESTS_SIM_PROCESSES_H
+#define UNDERSTUDY_TESTS_SIM_PROCESSES_H
+
+#include "loggers/page.h"
+#include "tests/sim/world.h"
+#include "vnf/understudy_vnf.h"
+
+extern struct page *page;
+extern struct store *disks[LOGGERS_COUNT];
+extern const struct vnf_ops ledger_vnf;
+
+/* Starts the chain of world.plan. */
+void processes_begin(void);
+
+/* The manager ended the run in good order; or the run failed. */
+bool processes_ended_well(void);
+
+/* Of a replica's process. */
+bool replica_leads(const struct process *process);
+void replica_corrupt(const struct process *process);
+
+/* Whether the plan's faults may meet it: what nothing survives yet, only in fatal plans. */
+bool process_may_fail(const struct process *process);
+
+/* A journal's stage, from its name. */
+uint32_t journal_stage(const char *name);
+
+/* Lines of the base journal below this may be overwritten. */
+uint64_t base_overwritten(void);
+
+/* What cannot be recomputed. */
+uint64_t answer_of_the_world(void);
+
+#endif
