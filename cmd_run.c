@@ -139,6 +139,19 @@ static void become(const struct supervisor *self, const struct child *child, int
 	_exit(127);
 }
 
+static struct child *find_child(struct supervisor *self, const struct child *wanted)
+{
+	for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *child = &self->children[i];
+
+		if (child->pid != 0 && child->role == wanted->role &&
+			child->stage == wanted->stage && child->number == wanted->number &&
+			child->incarnation == wanted->incarnation)
+			return child;
+	}
+	return NULL;
+}
+
 static pid_t spawn(struct supervisor *self, const struct child *wanted, int supervisor_fd)
 {
 	pid_t supervisor = getpid();
@@ -180,7 +193,7 @@ static bool start_manager(struct supervisor *self)
 static void on_manager(struct supervisor *self)
 {
 	struct message message;
-	struct child child;
+	struct child child, *found;
 
 	if (message_receive(self->manager_fd, &message) != STATUS_OK) {
 		close(self->manager_fd);
@@ -191,13 +204,12 @@ static void on_manager(struct supervisor *self)
 		.stage = message.stage,
 		.number = message.number,
 		.incarnation = message.incarnation};
-	if (message.type == MESSAGE_START)
+	found = find_child(self, &child);
+	/* A new manager orders again what it does not know to have come. */
+	if (message.type == MESSAGE_START && found == NULL)
 		spawn(self, &child, -1);
-	if (message.type == MESSAGE_KILL)
-		for (uint32_t i = 0; i < CHILDREN_MAX; i++)
-			if (self->children[i].pid != 0 && self->children[i].role == message.role &&
-				self->children[i].incarnation == message.incarnation)
-				kill(self->children[i].pid, SIGKILL);
+	if (message.type == MESSAGE_KILL && found != NULL)
+		kill(found->pid, SIGKILL);
 	if (message.type == MESSAGE_DONE)
 		self->done = true;
 }

@@ -135,6 +135,7 @@ enum status journal_reserve(struct journal_writer *writer, uint32_t bytes, void 
 		return STATUS_SEALED;
 	writer->pad_lines = needed > to_end ? (uint32_t)to_end : 0;
 	needed += writer->position + writer->pad_lines;
+	writer->needed = needed;
 	if (needed > writer->limit && !make_room(writer, needed))
 		return STATUS_BLOCKED;
 	*payload = block_at(writer->journal, writer->position + writer->pad_lines) + 1;
@@ -208,8 +209,8 @@ uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_ov
 
 		if (reader->gate == GATE_NONE || reader->gate == GATE_REQUIRED)
 			continue;
-		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >
-			writer->position + writer->journal->ring_lines / 2)
+		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >=
+			writer->needed)
 			continue;
 		if (!owner_is_dead(&reader->owner) && !patience_over)
 			continue;

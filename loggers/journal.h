@@ -101,6 +101,7 @@ struct journal_writer {
 	uint64_t term;
 	uint64_t position; /* next line to publish */
 	uint64_t limit;	   /* first line that may not be written */
+	uint64_t needed;   /* lines, up to where the last reserve wanted room */
 	uint32_t pad_lines;
 	bool wake_needed; /* after a publish: a reader sleeps, call idle_wake */
 };
@@ -138,7 +139,7 @@ MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t b
 	uint64_t next_batch);
 
 /*
- * The blocked writer detaches who holds it back: dead readers at once, and with `patience_over`
+ * The blocked writer detaches who holds its last reserve back: dead readers at once, and with `patience_over`
  * living ones too, but never a required one nor the last replica of a group. Returns slots
  * detached.
  */

@@ -101,6 +101,7 @@ struct page_replica {
 	uint64_t progress;    /* moves while it works, within a batch too */
 	uint32_t tid;
 	uint32_t waiting;
+	uint64_t determines; /* incarnation that leads and has all that former leaders published */
 	struct figures figures;
 	/* Writer: the egress. */
 	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */

@@ -278,6 +278,10 @@ void failover_step(struct failover *failover, const struct failover_event *event
 		all_seen(failover, effects);
 		attach_again(failover, effects);
 		break;
+	case EVENT_MISSING:
+		if (failover->stages[event->stage].replicas[event->replica].phase == PHASE_ABSENT)
+			order_replica(failover, event->stage, event->replica, effects);
+		break;
 	default:
 		replica_event(failover, event, effects);
 		break;

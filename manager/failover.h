@@ -23,6 +23,7 @@ enum failover_event_type {
 	EVENT_ATTACHED,	 /* a consumer reads that journal; again is no other */
 	EVENT_CAUGHT_UP, /* the replica is at the head */
 	EVENT_LOST,	 /* the replica is dead, hung or wrong */
+	EVENT_MISSING,	 /* a former manager did not get to order it */
 };
 
 struct failover_event {

@@ -476,6 +476,24 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 	}
 }
 
+/*
+ * Whether a lost replica's files may go: the egress has read them to their sealed end, and so has,
+ * in a passive stage, the present leader, who replays what former ones published.
+ */
+static bool may_forget(const struct manager *self, const struct watched *watched)
+{
+	const struct page_stage *stage = &self->role.page->stages[watched->stage];
+	const struct page_term *leader = page_leader(stage);
+
+	if (atomic_read_acquire(&stage->replicas[watched->replica].drained_incarnation) <
+		watched->incarnation)
+		return false;
+	return self->role.config->stages[watched->stage].variant != VARIANT_PASSIVE ||
+	       (leader->incarnation != watched->incarnation &&
+		       atomic_read_acquire(&stage->replicas[leader->replica].determines) ==
+			       leader->incarnation);
+}
+
 static void watch_replicas(struct manager *self, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
@@ -489,9 +507,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		replica = &page->stages[watched->stage].replicas[watched->replica];
 		if (watched->state == WATCHED_LOST) {
-			/* Read to its sealed end by the egress, or never read: its files may go. */
-			if (atomic_read_acquire(&replica->drained_incarnation) >=
-				watched->incarnation)
+			if (may_forget(self, watched))
 				watcher_forget(watched, &self->role.place);
 			continue;
 		}
@@ -599,27 +615,42 @@ void manager_tick(struct manager *self, uint64_t now_ns)
 	send_message(self, self->supervisor, &done);
 }
 
+/*
+ * What a former manager left of a replica: watches it, or carries on with what was being done. The
+ * page is written before an order is given, and after a journal is sealed.
+ */
+static void adopt_replica(struct manager *self, uint32_t stage, uint32_t number)
+{
+	const struct page_replica *page = &self->role.page->stages[stage].replicas[number];
+	struct failover_effect order = {EFFECT_START_REPLICA, stage, number, page->incarnation, 0};
+	struct failover_event missing = {EVENT_MISSING, stage, number, 0, 0};
+	struct message hello = {.stage = stage,
+		.number = number,
+		.pid = page->pid,
+		.incarnation = page->incarnation};
+	enum status status;
+
+	self->ordered_ns[stage][number] = mono_ns();
+	if (page->incarnation == 0) {
+		step(self, &missing);
+		return;
+	}
+	page_journal_name(hello.name, stage_name(self, stage), number, hello.incarnation);
+	status = watcher_add(&self->watcher, &self->role.place, &hello);
+	if (page->state == REPLICA_STARTING)
+		order_process(self, ROLE_REPLICA, &order); /* maybe it was not heard */
+	else if (page->state == REPLICA_FAILED || status != STATUS_OK)
+		replica_lost(self, stage, number, page->incarnation, FAILOVER_DEATH, mono_ns());
+}
+
 /* A restarted manager: what the page says is where things stand, and who died since is found. */
 static bool adopt(struct manager *self)
 {
 	if (!sight_adopt(&self->failover, self->role.page))
 		return false;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
-		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++) {
-			const struct failover_replica *replica =
-				&self->failover.stages[s].replicas[r];
-			struct message hello = {.stage = s,
-				.number = r,
-				.pid = self->role.page->stages[s].replicas[r].pid,
-				.incarnation = replica->incarnation};
-
-			self->ordered_ns[s][r] = mono_ns();
-			page_journal_name(hello.name, stage_name(self, s), r, hello.incarnation);
-			if (watcher_add(&self->watcher, &self->role.place, &hello) != STATUS_OK &&
-				replica->phase >= PHASE_RUNNING)
-				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
-					mono_ns());
-		}
+		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
+			adopt_replica(self, s, r);
 	return true;
 }
 

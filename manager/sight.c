@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manager/sight.h"
 
+static enum replica_phase phase_of(const struct page_replica *replica)
+{
+	if (replica->incarnation == 0)
+		return PHASE_ABSENT; /* never ordered */
+	if (replica->state == REPLICA_READY)
+		return PHASE_READY;
+	return replica->state == REPLICA_RESTORING ? PHASE_RUNNING : PHASE_STARTING;
+}
+
 bool sight_adopt(struct failover *failover, const struct page *page)
 {
 	if (page->incarnations == 0)
@@ -17,10 +26,7 @@ bool sight_adopt(struct failover *failover, const struct page *page)
 			const struct page_replica *replica = &page->stages[s].replicas[r];
 
 			stage->replicas[r].incarnation = replica->incarnation;
-			stage->replicas[r].phase = replica->state == REPLICA_READY ? PHASE_READY
-						   : replica->state == REPLICA_RESTORING
-							   ? PHASE_RUNNING
-							   : PHASE_STARTING;
+			stage->replicas[r].phase = phase_of(replica);
 			if (stage->replicas[r].phase >= PHASE_RUNNING)
 				stage->replicas[r].attached = UINT32_MAX; /* or it were not */
 			if (leader->incarnation == replica->incarnation)

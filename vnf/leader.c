@@ -30,6 +30,11 @@ void leader_drop(struct leader *leader)
 	leader->incarnation = 0;
 }
 
+bool leader_is_valid(const struct leader *leader)
+{
+	return leader->reader.journal == NULL || journal_reader_valid(&leader->reader);
+}
+
 static enum status read_outcome(struct leader *leader, uint64_t batch_no,
 	struct outcome_view *outcome)
 {

@@ -23,6 +23,9 @@ MUST_CHECK enum status leader_follow(struct leader *leader, const struct shm_pla
 	const char *name, uint64_t incarnation, bool reads);
 void leader_drop(struct leader *leader);
 
+/* False if what leader_outcome gave may have been overwritten since: discard what was made of it. */
+bool leader_is_valid(const struct leader *leader);
+
 /*
  * Whether it has published batch_no; *outcome, of a leader that is read, is good until the next
  * call. Errors: EMPTY (not yet), SEALED (it never did), LAPPED (it did, but that is overwritten),

@@ -56,13 +56,12 @@ static void read_all_before(struct runner *self, uint64_t from_batch)
 	}
 }
 
-/* Maps the present leader's journal, unless it is mapped, or our own. */
-static enum status follow_leader(struct runner *self)
+/* Maps a leader's journal, unless it is mapped. */
+static enum status follow(struct runner *self, const struct page_term *leader)
 {
-	const struct page_term *leader = page_leader(self->stage);
 	char name[NAME_BYTES];
 
-	if (self->leader.incarnation == leader->incarnation || runner_leads(self))
+	if (self->leader.incarnation == leader->incarnation)
 		return STATUS_OK;
 	idle_reset(&self->idle); /* it may be armed on the journal that goes */
 	page_journal_name(name, self->role.config->stages[self->role.options.stage].name,
@@ -101,8 +100,9 @@ enum status runner_load_images(struct runner *self, const struct fold_header *fo
 }
 
 /*
- * Attaches to the input where the base values end, and loads them. The leader's journal is mapped
- * before: the base values asked for afterwards are newer than the oldest outcome that it holds.
+ * Attaches to the input where the base values end, and loads them. The leader's journal, which this
+ * replica would hold back meanwhile, is mapped afterwards: it goes back much further than the last
+ * base values.
  */
 static enum status restore(struct runner *self)
 {
@@ -117,8 +117,6 @@ static enum status restore(struct runner *self)
 	/* The line is told before the batch: either says that there are base values. */
 	if (status != STATUS_OK || !self->role.config->protect || (base_batch | base_line) == 0)
 		return status;
-	if (self->passive)
-		(void)follow_leader(self); /* or as soon as there is one */
 	FAULT_POINT(RESTORE_ATTACHED);
 	status = self->shell->read_base(self, &head);
 	if (status != STATUS_OK)
@@ -383,28 +381,59 @@ static enum status fold_if_due(struct runner *self)
 }
 
 /*
+ * What a former leader published of the batch, the newest first: all of it stands. A journal that
+ * is gone holds nothing that this replica has not executed (see the manager's may_forget). Errors:
+ * SEALED: none of them published it; what leaves no way to learn its determinants.
+ */
+static enum status find_former(struct runner *self, uint64_t batch_no)
+{
+	uint64_t own_term = page_leader(self->stage)->term;
+	enum status status = STATUS_SEALED;
+
+	if (self->leader.incarnation != 0)
+		status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
+	for (uint64_t term = own_term - 1; status == STATUS_SEALED && term > 0; term--) {
+		const struct page_term *former = &self->stage->terms[term % TERMS_MAX];
+
+		if (former->term != term)
+			break;
+		status = follow(self, former);
+		if (status == STATUS_OK)
+			status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
+		else if (status == STATUS_NOT_FOUND)
+			status = STATUS_SEALED;
+	}
+	return status;
+}
+
+/*
  * A passive slave executes behind the leader's published outcome. Once promoted it goes on so to
- * the sealed end of the old leader's journal, which stands; only then does it lead.
+ * the sealed ends of the former leaders' journals, which stand; only then does it lead.
  * Errors: EMPTY (not yet), and what leaves no way to learn the leader's determinants.
  */
 static enum status may_execute(struct runner *self, uint64_t batch_no)
 {
 	enum status status;
 
-	self->replica.determinants = DETERMINANT_REPLAY;
-	if (!self->passive || (runner_leads(self) && self->leader.incarnation == 0)) {
+	if (!self->passive || self->determines) {
 		self->replica.determinants = DETERMINANT_RECORD;
 		return STATUS_OK;
 	}
-	if (follow_leader(self) != STATUS_OK)
-		return STATUS_EMPTY;
-	status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
+	self->replica.determinants = DETERMINANT_REPLAY;
+	if (!runner_leads(self)) {
+		if (follow(self, page_leader(self->stage)) != STATUS_OK)
+			return STATUS_EMPTY;
+		status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
+		/* Until somebody is promoted. */
+		return status == STATUS_SEALED ? STATUS_EMPTY : status;
+	}
+	status = find_former(self, batch_no);
 	if (status != STATUS_SEALED)
 		return status;
-	if (!runner_leads(self))
-		return STATUS_EMPTY; /* until somebody is promoted */
 	idle_reset(&self->idle);
 	leader_drop(&self->leader);
+	self->determines = true;
+	atomic_write_release(&self->self->determines, self->role.options.incarnation);
 	self->replica.determinants = DETERMINANT_RECORD;
 	return STATUS_OK;
 }
@@ -452,8 +481,9 @@ static enum status work(struct runner *self)
 	atomic_write_relaxed(&self->self->waiting, (uint32_t)WAIT_NOTHING);
 	bytes = execute(self, batch, source == NULL ? NULL : &before, out);
 	if (!journal_reader_valid(&self->input) ||
-		(source != NULL && !journal_reader_valid(&source->reader)))
-		return STATUS_DETACHED;
+		(source != NULL && !journal_reader_valid(&source->reader)) ||
+		!leader_is_valid(&self->leader))
+		return STATUS_DETACHED; /* it may have read what was overwritten meanwhile */
 	if (self->replica.diverged)
 		return STATUS_CORRUPT;
 	self->next_batch = batch_no + 1;

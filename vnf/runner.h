@@ -50,6 +50,7 @@ struct runner {
 	uint64_t blocked_since_ns;
 	enum replica_wait waits_for; /* where the last work ended in vain */
 	bool passive;
+	bool determines; /* it leads, and has executed all that former leaders published */
 };
 
 /* After role is open: finds its places on the page. */

@@ -88,6 +88,9 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 	}
 	if (fault->kind == SIM_CORRUPT)
 		fault->victim = PROCESS_REPLICA;
+	/* The leader's record of what nobody can recompute has no second copy in memory yet. */
+	if (fault->kind == SIM_CORRUPT && (plan->recorded[0] || plan->recorded[1]))
+		fault->kind = SIM_KILL;
 	/* A manager that stands still for good: nobody sees to that yet. */
 	if (fault->kind == SIM_STOP && fault->victim == PROCESS_MANAGER)
 		fault->kind = SIM_PAUSE;

@@ -281,6 +281,7 @@ void replica_corrupt(const struct process *process)
 
 	if (writer->journal == NULL || writer->position == 0)
 		return;
+	oracle_observe(); /* as it was published */
 	lines = writer->journal->ring_lines;
 	while (back < writer->position) {
 		struct journal_block *block =
@@ -758,32 +759,42 @@ static void start_process(const struct message *order)
 	process->incarnation = order->incarnation;
 }
 
+static const enum role_kind roles[PROCESS_KINDS] = {
+	ROLE_NONE, ROLE_MANAGER, ROLE_SEQUENCER, ROLE_LOGGER, ROLE_REPLICA};
+
+static struct process *find_child(const struct message *order)
+{
+	for (uint32_t i = 0; i < world.processes_count; i++) {
+		struct process *process = &world.processes[i];
+
+		if (process->alive && roles[process->kind] == order->role &&
+			process->stage == order->stage && process->number == order->number &&
+			process->incarnation == order->incarnation)
+			return process;
+	}
+	return NULL;
+}
+
 static void obey(const struct message *order)
 {
-	if (order->type == MESSAGE_START)
+	struct process *found = find_child(order);
+
+	if (order->type == MESSAGE_START && found == NULL)
 		start_process(order);
+	if (order->type == MESSAGE_KILL && found != NULL)
+		process_end(found, "is killed by the supervisor");
 	if (order->type == MESSAGE_DONE)
 		supervisor.done = world.over = true;
-	if (order->type == MESSAGE_KILL)
-		for (uint32_t i = 0; i < world.processes_count; i++) {
-			struct process *process = &world.processes[i];
-
-			if (process->kind == PROCESS_REPLICA && process->alive &&
-				process->incarnation == order->incarnation)
-				process_end(process, "is killed by the supervisor");
-		}
 }
 
 static void tell_end(const struct process *process)
 {
 	struct message message = {.type = MESSAGE_EXITED,
+		.role = roles[process->kind],
 		.stage = process->stage,
 		.number = process->number,
 		.incarnation = process->incarnation};
 
-	message.role = process->kind == PROCESS_REPLICA	    ? ROLE_REPLICA
-		       : process->kind == PROCESS_SEQUENCER ? ROLE_SEQUENCER
-							    : ROLE_LOGGER;
 	if (process->kind == PROCESS_MANAGER) {
 		if (!world.over && page->failed == 0)
 			start_manager();
@@ -843,6 +854,7 @@ static void on_death(struct process *process)
 	uint32_t at = supervisor.ended_count++;
 
 	process->ended_in_order = page->stop;
+	process->ended_ns = world.now_ns;
 	if (world.over)
 		return;
 	note_rare_deaths(process);
@@ -900,4 +912,46 @@ void processes_begin(void)
 	supervisor.process =
 		process_start(PROCESS_SUPERVISOR, "supervisor", supervisor_main, NULL);
 	supervisor.process->slowness = 1;
+}
+
+void world_show(void)
+{
+	for (uint32_t s = 0; s < world.plan->stages; s++) {
+		const struct page_stage *stage = &page->stages[s];
+
+		world_trace("stage %u: term %llu, base values below %llu, line %llu", s,
+			(unsigned long long)stage->term, (unsigned long long)stage->base_batch,
+			(unsigned long long)stage->base_line);
+		for (uint32_t r = 0; r <= world.plan->slaves[s]; r++)
+			world_trace("  replica %u.%llu: state %u, next batch %llu, waits for %u",
+				r, (unsigned long long)stage->replicas[r].incarnation,
+				stage->replicas[r].state,
+				(unsigned long long)stage->replicas[r].next_batch,
+				stage->replicas[r].waiting);
+	}
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		world_trace("logger %u: next batch %llu, durable %llu", i,
+			(unsigned long long)page->loggers[i].next_batch,
+			(unsigned long long)page->loggers[i].durable_batch);
+	world_trace("ingress: %llu batches; egress: %llu",
+		(unsigned long long)page->ingress.batches,
+		(unsigned long long)page->egress.batches);
+	for (uint32_t i = 0; i < shared_count; i++) {
+		const struct journal_control *control = shared[i].control;
+
+		if (!shared[i].linked)
+			continue;
+		world_trace("journal %s: head %llu%s, tail %llu, attached %llx, detached %llx",
+			shared[i].name, (unsigned long long)(control->head & JOURNAL_POSITION_MASK),
+			control->head & JOURNAL_SEALED ? ", sealed" : "",
+			(unsigned long long)control->tail, (unsigned long long)control->attached,
+			(unsigned long long)control->detached);
+		for (uint32_t slot = 0; slot < JOURNAL_READERS_MAX; slot++)
+			if (control->attached >> slot & 1)
+				world_trace("  slot %u: %s, cursor %llu, gate %u%s", slot,
+					control->slots[slot].name,
+					(unsigned long long)control->slots[slot].cursor,
+					control->slots[slot].gate,
+					owner_is_dead(&control->slots[slot].owner) ? ", dead" : "");
+	}
 }

@@ -137,11 +137,13 @@ static bool try_schedule(const struct plan *plan)
 /* Leaves out what is not needed to violate the same invariant. */
 static void shrink(uint64_t seed, uint32_t *without, uint32_t *packets)
 {
-	struct verdict first = *verdict;
+	struct verdict first;
 	struct plan plan;
 	uint32_t faults;
 
 	plan_make(&plan, seed);
+	(void)try_schedule(&plan);
+	first = *verdict;
 	faults = plan.faults_count;
 	*without = 0;
 	*packets = plan.packets;
@@ -278,6 +280,7 @@ static int one(void)
 	plan_shrink(&plan, options.without, options.packets);
 	plan_print(&plan, stdout);
 	world.traced = options.traced;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (try_schedule(&plan)) {
 		printf("all invariants hold\n");
 		return 0;

@@ -63,6 +63,7 @@ _Noreturn void world_violated(const char *invariant, const char *format, ...)
 	verdict->turn = world.switches;
 	verdict->now_ns = world.now_ns - SECOND_NS;
 	world_trace("VIOLATES %s: %s", invariant, verdict->text);
+	world_show();
 	fflush(stdout);
 	_Exit(SCHEDULE_VIOLATES);
 }

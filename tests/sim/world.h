@@ -55,6 +55,7 @@ struct process {
 	uint32_t slowness; /* 1: as fast as can be */
 	uint64_t stores;
 	uint64_t cpu_ns;
+	uint64_t ended_ns;
 	bool ended_in_order; /* with the run */
 	void *self; /* the role's */
 };
@@ -114,6 +115,9 @@ void world_wake(const uint32_t *word);
 
 /* A number below n, of the interleaving's own randomness. */
 uint32_t world_random(uint32_t n);
+
+/* Where everybody stands, in the trace. */
+void world_show(void);
 
 void world_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
