@@ -233,8 +233,10 @@ static void replica_event(struct failover *failover, const struct failover_event
 		/* Later hellos are of roles that found a new manager. */
 		if (replica->phase == PHASE_STARTING)
 			arrived(failover, event->stage, event->replica, effects);
-		else
-			attach_again(failover, effects);
+		else if (replica->phase >= PHASE_RUNNING)
+			emit(effects, EFFECT_GO_AGAIN, event->stage, event->replica,
+				event->incarnation, 0);
+		attach_again(failover, effects);
 		break;
 	case EVENT_ATTACHED:
 		replica->attached |= 1u << event->consumer;
@@ -272,6 +274,10 @@ void failover_step(struct failover *failover, const struct failover_event *event
 		failover->sequencer_seen = true;
 		all_seen(failover, effects);
 		attach_again(failover, effects);
+		if (failover->started)
+			emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
+		else if (failover->replicas_ordered)
+			start_if_complete(failover, effects);
 		break;
 	case EVENT_LOGGER:
 		failover->loggers_seen |= 1u << event->replica;

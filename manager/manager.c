@@ -10,7 +10,7 @@
 #include "loggers/idle.h"
 #include "manager/sight.h"
 
-#define STARTING_NS 20000000000ull /* a process that has not said hello by then is lost */
+#define STARTING_NS 20000000000ull /* a replica that is not read and running by then is lost */
 #define LOG_END_NS 5000000000ull   /* loggers may take this long to finish at the end */
 
 static void step(struct manager *self, const struct failover_event *event);
@@ -248,6 +248,10 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation,
 			&go);
 		break;
+	case EFFECT_GO_AGAIN:
+		send_role(self, ROLE_REPLICA, effect->stage, effect->replica, effect->incarnation,
+			&go);
+		break;
 	case EFFECT_GO_SEQUENCER:
 		send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &go);
 		break;
@@ -362,6 +366,18 @@ static void release_dead_slots(struct manager *self)
 			journal_release_dead(&self->watcher.watched[i].journal);
 }
 
+/* A replica that ended before it said hello: nobody reads the journal that it may have made. */
+static void forget_unseen(struct manager *self, const struct message *exited)
+{
+	char name[NAME_BYTES];
+
+	if (watcher_find(&self->watcher, exited->incarnation) != NULL)
+		return;
+	page_journal_name(name, stage_name(self, exited->stage), exited->number,
+		exited->incarnation);
+	journal_shm_unlink(&self->role.place, name);
+}
+
 static void on_supervisor(struct manager *self, const struct message *message)
 {
 	uint64_t now_ns = mono_ns();
@@ -370,8 +386,10 @@ static void on_supervisor(struct manager *self, const struct message *message)
 		self->role.page->stop = 1;
 	if (message->type != MESSAGE_EXITED || self->stopping)
 		return;
-	if (message->role == ROLE_REPLICA)
+	if (message->role == ROLE_REPLICA) {
 		release_dead_slots(self);
+		forget_unseen(self, message);
+	}
 	if (message->role == ROLE_REPLICA)
 		replica_lost(self, message->stage, message->number, message->incarnation,
 			FAILOVER_DEATH, now_ns);
@@ -485,6 +503,8 @@ static bool may_forget(const struct manager *self, const struct watched *watched
 	const struct page_stage *stage = &self->role.page->stages[watched->stage];
 	const struct page_term *leader = page_leader(stage);
 
+	if (journal_head_position(&watched->journal) == 0)
+		return true; /* it never published */
 	if (atomic_read_acquire(&stage->replicas[watched->replica].drained_incarnation) <
 		watched->incarnation)
 		return false;
@@ -544,7 +564,8 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 					released) {
 				page->stages[s].replicas[r].state = REPLICA_READY;
 				step(self, &event);
-			} else if (replica->phase == PHASE_STARTING &&
+			} else if ((replica->phase == PHASE_STARTING ||
+					   replica->phase == PHASE_ATTACHING) &&
 				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
 				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
 					now_ns);

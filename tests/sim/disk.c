@@ -119,8 +119,8 @@ void store_fold_image(struct store *store, uint32_t stage, const struct fold_ima
 	(void)key;
 	store->pending = grow(store->pending, store->pending_count, &store->pending_capacity,
 		sizeof(*store->pending));
-	store->pending[store->pending_count++] = (struct disk_image){
-		copy(image, count), count, (image->flags & IMAGE_TOMBSTONE) != 0};
+	store->pending[store->pending_count++] = (struct disk_image){copy(image, count), count,
+		(image->flags & IMAGE_TOMBSTONE) != 0};
 }
 
 static bool same_key(const struct disk_image *a, const struct disk_image *b)
@@ -144,8 +144,8 @@ static void put_image(struct disk_stage *stage, const struct disk_image *image)
 		return;
 	}
 	if (at == stage->images_count) {
-		stage->images = grow(stage->images, at, &stage->images_capacity,
-			sizeof(*stage->images));
+		stage->images =
+			grow(stage->images, at, &stage->images_capacity, sizeof(*stage->images));
 		stage->images_count++;
 	}
 	stage->images[at] = *image;

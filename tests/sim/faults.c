@@ -81,7 +81,11 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 		process_end(victim, "is killed");
 		break;
 	case SIM_STOP:
-		victim->stopped = true;
+		/* Nobody watches the manager yet. */
+		if (victim->kind == PROCESS_MANAGER)
+			pause_process(victim, fault->for_ns);
+		else
+			victim->stopped = true;
 		break;
 	case SIM_PAUSE:
 		pause_process(victim, fault->for_ns);
@@ -133,8 +137,7 @@ void faults_by_time(void)
 		const struct planned_fault *fault = &world.plan->faults[i];
 		struct process *victim;
 
-		if (!is_due(i) || fault->when != WHEN_TIME ||
-			world.now_ns < SECOND_NS + fault->at)
+		if (!is_due(i) || fault->when != WHEN_TIME || world.now_ns < SECOND_NS + fault->at)
 			continue;
 		victim = find_victim(fault);
 		if (victim != NULL || !needs_victim(fault))

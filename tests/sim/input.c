@@ -25,8 +25,8 @@ uint32_t input_frame(const struct plan *plan, uint64_t ordinal, uint8_t *frame)
 		frame[i] = (uint8_t)(random >> i % 57);
 	memcpy(frame + LEDGER_ORDINAL, &ordinal, 8);
 	/* Some flows come often. */
-	frame[LEDGER_FLOW] = (uint8_t)(random % 3 == 0 ? (random >> 8) % 3
-						       : (random >> 8) % LEDGER_FLOWS);
+	frame[LEDGER_FLOW] =
+		(uint8_t)(random % 3 == 0 ? (random >> 8) % 3 : (random >> 8) % LEDGER_FLOWS);
 	frame[LEDGER_KIND] = (uint8_t)(random >> 20);
 	return length;
 }

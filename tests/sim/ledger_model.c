@@ -132,8 +132,8 @@ void model_packet(struct ledger_model *model, struct model_packet *packet, uint6
 
 	memcpy(&ordinal, packet->frame + LEDGER_ORDINAL, 8);
 	committed = add(model, ordinal, flow, now_ns, &result) &&
-		    account(model, ordinal, flow,
-			    ledger_wants_number(packet->frame[LEDGER_KIND]), now_ns, &result);
+		    account(model, ordinal, flow, ledger_wants_number(packet->frame[LEDGER_KIND]),
+			    now_ns, &result);
 	if (!committed) {
 		*model = before;
 		result = (struct result){0};

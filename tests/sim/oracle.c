@@ -113,8 +113,7 @@ static void take_batch(const uint8_t *payload, uint64_t position, uint64_t end_p
 			uint32_t length = input_frame(world.plan, oracle.ordinal, frame);
 
 			if (record->length != length || memcmp(record + 1, frame, length) != 0)
-				world_violated("I7",
-					"packet %llu is not in batch %u as it came in",
+				world_violated("I7", "packet %llu is not in batch %u as it came in",
 					(unsigned long long)oracle.ordinal, oracle.batches_count);
 			oracle.ordinal++;
 		}
@@ -346,8 +345,7 @@ static void check_base_values(uint32_t stage)
 			stage, (unsigned long long)batch - 1,
 			(unsigned long long)page->egress.batches);
 	for (uint32_t i = 0; i < base->images_count; i++) {
-		const struct fold_image *image =
-			(const struct fold_image *)base->images[i].bytes;
+		const struct fold_image *image = (const struct fold_image *)base->images[i].bytes;
 
 		if (image->table >= LEDGER_TABLES)
 			continue; /* counters */
@@ -443,8 +441,7 @@ void oracle_sent(const uint8_t *frame, uint32_t length)
 
 void oracle_alarm(const char *text, uint32_t bytes)
 {
-	if (oracle.told == oracle.alarms_count ||
-		strlen(oracle.alarms[oracle.told]) != bytes ||
+	if (oracle.told == oracle.alarms_count || strlen(oracle.alarms[oracle.told]) != bytes ||
 		memcmp(oracle.alarms[oracle.told], text, bytes) != 0)
 		world_violated("COE", "alarm %u is '%.*s', not the reference's", oracle.told,
 			(int)bytes, text);

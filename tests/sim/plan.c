@@ -18,8 +18,8 @@ static const char *const point_texts[FAULT_POINTS] = {
 #undef X
 };
 
-static const char *const kind_names[PROCESS_KINDS] = {
-	"supervisor", "manager", "sequencer", "logger", "replica"};
+static const char *const kind_names[PROCESS_KINDS] = {"supervisor", "manager", "sequencer",
+	"logger", "replica"};
 
 struct dice {
 	uint64_t state;
@@ -70,8 +70,8 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 {
 	struct planned_fault *fault = &plan->faults[plan->faults_count];
 	static const enum fault_kind kinds[] = {SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL,
-		SIM_STOP, SIM_STOP, SIM_PAUSE, SIM_STALL, SIM_CORRUPT, SIM_DISK_SLOW,
-		SIM_PARTITION, SIM_CLOCK};
+		SIM_STOP, SIM_STOP, SIM_PAUSE, SIM_STALL, SIM_CORRUPT, SIM_DISK_SLOW, SIM_PARTITION,
+		SIM_CLOCK};
 
 	*fault = (struct planned_fault){.number = plan->faults_count,
 		.kind = kinds[roll(dice, sizeof(kinds) / sizeof(kinds[0]))],
@@ -107,7 +107,8 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 		break;
 	default:
 		fault->when = WHEN_TIME;
-		fault->at = 5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets / plan->burst);
+		fault->at =
+			5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets / plan->burst);
 		break;
 	}
 	plan->faults_count++;
@@ -139,7 +140,8 @@ void plan_make(struct plan *plan, uint64_t seed)
 bool plan_is_fatal(const struct plan *plan)
 {
 	for (uint32_t i = 0; i < plan->faults_count; i++)
-		if (plan->faults[i].kind == SIM_DISK_ERROR || plan->faults[i].kind == SIM_DISK_FULL ||
+		if (plan->faults[i].kind == SIM_DISK_ERROR ||
+			plan->faults[i].kind == SIM_DISK_FULL ||
 			(plan->faults[i].kind < SIM_CORRUPT &&
 				(plan->faults[i].victim == PROCESS_SEQUENCER ||
 					plan->faults[i].victim == PROCESS_LOGGER)))
@@ -163,8 +165,8 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 {
 	fprintf(to, "  fault %u: %s", fault->number, fault_kind_texts[fault->kind]);
 	if (fault->kind <= SIM_CORRUPT)
-		fprintf(to, ", %s%s of stage %u", fault->when == WHEN_POINT && fault->self
-			? "who is there, or " : "",
+		fprintf(to, ", %s%s of stage %u",
+			fault->when == WHEN_POINT && fault->self ? "who is there, or " : "",
 			fault->victim == PROCESS_REPLICA ? fault->leader ? "the leader" : "a slave"
 							 : kind_names[fault->victim],
 			fault->stage);
@@ -180,7 +182,8 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 
 void plan_print(const struct plan *plan, FILE *to)
 {
-	fprintf(to, "  seed %llu: %u packets, bursts of %u, %s, folds every %llu, rings of %u KiB\n",
+	fprintf(to,
+		"  seed %llu: %u packets, bursts of %u, %s, folds every %llu, rings of %u KiB\n",
 		(unsigned long long)plan->seed, plan->packets, plan->burst,
 		plan->disk ? "disk" : "process", (unsigned long long)plan->fold_batches,
 		plan->journal_bytes >> 10);

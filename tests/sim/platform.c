@@ -206,8 +206,8 @@ enum status journal_shm_open(struct journal *journal, const struct shm_place *pl
 		found->control->ring_bytes == 0 ? LINE_BYTES : found->control->ring_bytes);
 	if (status != STATUS_OK)
 		return status;
-	*journal = (struct journal){
-		found->control, found->ring, found->control->ring_bytes / LINE_BYTES};
+	*journal = (struct journal){found->control, found->ring,
+		found->control->ring_bytes / LINE_BYTES};
 	return STATUS_OK;
 }
 

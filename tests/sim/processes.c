@@ -125,8 +125,8 @@ static void converse(struct link *link)
 					supervisor.manager->thread);
 			continue;
 		}
-		world_sleep(next_ns < world.now_ns + 5000000 ? next_ns - world.now_ns + 1
-							     : 5000000);
+		world_sleep(
+			next_ns < world.now_ns + 5000000 ? next_ns - world.now_ns + 1 : 5000000);
 	}
 }
 
@@ -532,8 +532,8 @@ static struct port_frame *frames_of(void)
 	static uint8_t memory[SEND_BURST][FRAME_BYTES_MAX + 64];
 
 	for (uint32_t i = 0; i < SEND_BURST; i++)
-		frames[i] = (struct port_frame){
-			.data = memory[i], .capacity_bytes = FRAME_BYTES_MAX + 64};
+		frames[i] = (struct port_frame){.data = memory[i],
+			.capacity_bytes = FRAME_BYTES_MAX + 64};
 	return frames;
 }
 
@@ -555,7 +555,9 @@ static enum status source_receive(struct port *port, struct batch_writer *batch,
 		struct batch_record *record;
 
 		self->clock_ns += gap_ns;
-		if (gap_ns >= SECOND_NS && port->trace_clock && batch->header->count > 0) {
+		if (gap_ns >= SECOND_NS && port->trace_clock &&
+			batch->header->count + 1 < BATCH_PACKETS_MAX &&
+			batch_writer_bytes(batch) + sizeof(*record) < BATCH_BYTES_SOFT) {
 			(void)batch_add(batch, RECORD_TICK, 0, &record);
 			record->clock_ns = self->clock_ns;
 		}
@@ -600,8 +602,9 @@ static uint32_t sink_send(struct port *port, struct port_frame *frames, uint32_t
 }
 
 static const struct port_ops source_ops = {.receive = source_receive};
-static const struct port_ops sink_ops = {
-	.receive = sink_receive, .reserve = sink_reserve, .send = sink_send};
+static const struct port_ops sink_ops = {.receive = sink_receive,
+	.reserve = sink_reserve,
+	.send = sink_send};
 
 static void tell_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
 	uint32_t bytes)
@@ -652,8 +655,7 @@ static void egress_main(void *argument)
 		}
 		waits[0] = &self->base;
 		idle_round(&idle, waits,
-			outcomes_waits(
-				&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX),
+			outcomes_waits(&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX),
 			1000000);
 	}
 	idle_reset(&idle);
@@ -664,8 +666,8 @@ static void ingress_open(struct sequencer_process *self)
 	const struct plan *plan = world.plan;
 	struct ingress *ingress = &self->ingress;
 
-	self->ports[0] = (struct port){
-		.ops = &source_ops, .self = self, .waits = true, .trace_clock = true};
+	self->ports[0] =
+		(struct port){.ops = &source_ops, .self = self, .waits = true, .trace_clock = true};
 	self->ports[1] = (struct port){.ops = &sink_ops, .self = self, .number = 1, .waits = true};
 	self->clock_ns = 1600000000ull * SECOND_NS;
 	ingress->counts = &page->ingress;
@@ -707,8 +709,8 @@ static void sequencer_main(void *argument)
 	while (!self->go && !page->stop)
 		world_sleep(100000);
 	while (!page->stop) {
-		uint64_t wall_ns =
-			self->ingress.trace_clock ? 0 : world.now_ns + world.wall_offset_ns;
+		uint64_t wall_ns = self->ingress.trace_clock ? 0
+							     : world.now_ns + world.wall_offset_ns;
 
 		if (ingress_work(&self->ingress, world.now_ns, wall_ns, &status) > 0) {
 			if (self->ingress.writer.wake_needed)
@@ -759,8 +761,8 @@ static void start_process(const struct message *order)
 	process->incarnation = order->incarnation;
 }
 
-static const enum role_kind roles[PROCESS_KINDS] = {
-	ROLE_NONE, ROLE_MANAGER, ROLE_SEQUENCER, ROLE_LOGGER, ROLE_REPLICA};
+static const enum role_kind roles[PROCESS_KINDS] = {ROLE_NONE, ROLE_MANAGER, ROLE_SEQUENCER,
+	ROLE_LOGGER, ROLE_REPLICA};
 
 static struct process *find_child(const struct message *order)
 {
@@ -868,8 +870,8 @@ static void on_death(struct process *process)
 			supervisor.manager->links[i]->open = false;
 		supervisor.manager = NULL;
 	} else if (supervisor.manager != NULL) {
-		thread_wake_by(
-			supervisor.manager->thread, world.now_ns + 10000 + world_random(300000));
+		thread_wake_by(supervisor.manager->thread,
+			world.now_ns + 10000 + world_random(300000));
 	}
 }
 
@@ -902,15 +904,15 @@ static void make_config(void)
 void processes_begin(void)
 {
 	make_config();
-	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		0);
 	page->magic = PAGE_MAGIC;
 	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
 		disks[i] = disk_open();
 	memset(&supervisor, 0, sizeof(supervisor));
 	world.died = on_death;
 	world.observe = oracle_observe;
-	supervisor.process =
-		process_start(PROCESS_SUPERVISOR, "supervisor", supervisor_main, NULL);
+	supervisor.process = process_start(PROCESS_SUPERVISOR, "supervisor", supervisor_main, NULL);
 	supervisor.process->slowness = 1;
 }
 
@@ -923,8 +925,8 @@ void world_show(void)
 			(unsigned long long)stage->term, (unsigned long long)stage->base_batch,
 			(unsigned long long)stage->base_line);
 		for (uint32_t r = 0; r <= world.plan->slaves[s]; r++)
-			world_trace("  replica %u.%llu: state %u, next batch %llu, waits for %u",
-				r, (unsigned long long)stage->replicas[r].incarnation,
+			world_trace("  replica %u.%llu: state %u, next batch %llu, waits for %u", r,
+				(unsigned long long)stage->replicas[r].incarnation,
 				stage->replicas[r].state,
 				(unsigned long long)stage->replicas[r].next_batch,
 				stage->replicas[r].waiting);

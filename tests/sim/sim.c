@@ -27,7 +27,8 @@
 #include "tests/sim/verdict.h"
 #include "tests/sim/world.h"
 
-#define RUN_NS (60 * SECOND_NS) /* virtual: with its faults, and 20 s for a process that never came */
+#define RUN_NS                                                                                     \
+	(60 * SECOND_NS) /* virtual: with its faults, and 20 s for a process that never came */
 #define REAL_SECONDS 60
 #define WORKERS_LIMIT 16
 #define VIOLATIONS_SHOWN 5
@@ -262,11 +263,10 @@ static int campaign(void)
 	printf("%llu schedules from seed %llu, %llu violations; %.1f s of virtual time in %.1f s, %.1f times "
 	       "real; %llu batches, %llu outputs, %llu failovers, %llu promotions, %llu base values\n",
 		(unsigned long long)done, (unsigned long long)options.seed,
-		(unsigned long long)violations, (double)sum.virtual_ns / 1e9,
-		(double)took_ns / 1e9, (double)sum.virtual_ns / (double)took_ns,
-		(unsigned long long)sum.batches, (unsigned long long)sum.packets,
-		(unsigned long long)sum.failovers, (unsigned long long)sum.promotions,
-		(unsigned long long)sum.folds);
+		(unsigned long long)violations, (double)sum.virtual_ns / 1e9, (double)took_ns / 1e9,
+		(double)sum.virtual_ns / (double)took_ns, (unsigned long long)sum.batches,
+		(unsigned long long)sum.packets, (unsigned long long)sum.failovers,
+		(unsigned long long)sum.promotions, (unsigned long long)sum.folds);
 	if (!all)
 		printf("NOT COVERED: what has 0 above was never reached: more schedules\n");
 	return violations != 0 || !all;
@@ -319,8 +319,9 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (!parse(argc, argv)) {
-		fprintf(stderr, "usage: sim [--schedules N] [--seed S] [--workers 1-16] | sim --seed S "
-				"--trace [--without-mask M] [--packets N]\n");
+		fprintf(stderr,
+			"usage: sim [--schedules N] [--seed S] [--workers 1-16] | sim --seed S "
+			"--trace [--without-mask M] [--packets N]\n");
 		return 2;
 	}
 	tally = shared_memory(sizeof(*tally));

@@ -57,7 +57,7 @@ struct process {
 	uint64_t cpu_ns;
 	uint64_t ended_ns;
 	bool ended_in_order; /* with the run */
-	void *self; /* the role's */
+	void *self;	     /* the role's */
 };
 
 struct world {
