@@ -187,6 +187,25 @@ static void lost(struct failover *failover, uint32_t s, uint32_t r,
 	order_replica(failover, s, r, effects);
 }
 
+static bool has_attached(const struct failover *failover, const struct failover_replica *writer,
+	uint32_t reader)
+{
+	return (writer->attached & 1u << failover_consumer(failover, reader)) != 0;
+}
+
+bool failover_owes(const struct failover *failover, uint32_t s, uint32_t r)
+{
+	const struct failover_stage *stage = &failover->stages[s];
+
+	if (s == 0 || stage->replicas[r].phase < PHASE_ATTACHING)
+		return false;
+	for (uint32_t i = 0; i < stage[-1].replicas_count; i++)
+		if (stage[-1].replicas[i].phase == PHASE_ATTACHING &&
+			!has_attached(failover, &stage[-1].replicas[i], r))
+			return true;
+	return false;
+}
+
 bool failover_is_redundant(const struct failover *failover)
 {
 	for (uint32_t s = 0; s < failover->stages_count; s++)

@@ -110,6 +110,9 @@ static inline uint32_t failover_consumer(const struct failover *failover, uint32
 void failover_step(struct failover *failover, const struct failover_event *event,
 	struct failover_effects *effects);
 
+/* A replica that was asked to read a journal of the stage before, and does not yet. */
+bool failover_owes(const struct failover *failover, uint32_t stage, uint32_t replica);
+
 /* True once every replica of every stage is ready. */
 bool failover_is_redundant(const struct failover *failover);
 

@@ -522,6 +522,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 		struct watched *watched = &self->watcher.watched[i];
 		struct page_replica *replica;
 		struct watch_sight sight;
+		bool owes;
 
 		if (watched->state == WATCHED_FREE)
 			continue;
@@ -536,15 +537,35 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 				FAILOVER_BAD, now_ns);
 			continue;
 		}
-		sight_take(&sight, page, watched->stage, watched->replica);
-		if (self->failover.stages[watched->stage].replicas[watched->replica].phase >=
-				PHASE_RUNNING &&
+		owes = failover_owes(&self->failover, watched->stage, watched->replica);
+		sight_take(&sight, page, watched->stage, watched->replica, owes);
+		if ((owes || self->failover.stages[watched->stage]
+					     .replicas[watched->replica]
+					     .phase >= PHASE_RUNNING) &&
 			self->role.config->protect &&
 			watch_step(&watched->hang, &sight, now_ns,
 				self->role.config->hang_ms * 1000000ull))
 			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
 				FAILOVER_HANG, now_ns);
 	}
+}
+
+/* A replica is not running after so long: it, or whoever of the next stage does not read it. */
+static void give_up(struct manager *self, uint32_t stage, uint32_t replica, uint64_t now_ns)
+{
+	const struct failover *failover = &self->failover;
+	bool attaches = failover->stages[stage].replicas[replica].phase == PHASE_ATTACHING;
+
+	for (uint32_t r = 0; attaches && stage + 1 < failover->stages_count &&
+			     r < failover->stages[stage + 1].replicas_count;
+		r++)
+		if (failover_owes(failover, stage + 1, r)) {
+			stage++;
+			replica = r;
+			break;
+		}
+	replica_lost(self, stage, replica, failover->stages[stage].replicas[replica].incarnation,
+		FAILOVER_DEATH, now_ns);
 }
 
 /* RUNNING replicas that have reached what is released are in their place. */
@@ -567,8 +588,7 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 			} else if ((replica->phase == PHASE_STARTING ||
 					   replica->phase == PHASE_ATTACHING) &&
 				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
-				replica_lost(self, s, r, replica->incarnation, FAILOVER_DEATH,
-					now_ns);
+				give_up(self, s, r, now_ns);
 			}
 		}
 }

@@ -52,7 +52,8 @@ static uint64_t published_for(const struct page *page, uint32_t stage)
 	return most;
 }
 
-void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage, uint32_t number)
+void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage, uint32_t number,
+	bool owes)
 {
 	const struct page_replica *replica = &page->stages[stage].replicas[number];
 	uint32_t waiting = atomic_read_relaxed(&replica->waiting);
@@ -64,9 +65,10 @@ void sight_take(struct watch_sight *sight, const struct page *page, uint32_t sta
 		.waits_on_others = waiting == WAIT_OUTPUT || waiting == WAIT_LEADER,
 	};
 	sight->outstanding = next_batch < published_for(page, stage);
-	if (!sight->outstanding)
+	if (!sight->outstanding && !owes)
 		return; /* nothing to be late with: /proc is left alone */
 	state = sight_thread(replica->pid, replica->tid, &sight->cpu_ns);
 	sight->stopped = state == 'T' || state == 't';
 	sight->blocked = state == 'S' || state == 'D';
+	sight->outstanding |= sight->stopped;
 }

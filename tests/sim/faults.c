@@ -94,7 +94,7 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 		victim->still_until_ns = world.now_ns + fault->for_ns;
 		break;
 	case SIM_CORRUPT:
-		replica_corrupt(victim);
+		victim->corrupts = true;
 		break;
 	case SIM_DISK_SLOW:
 	case SIM_DISK_ERROR:

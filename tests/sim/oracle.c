@@ -236,8 +236,13 @@ static void take_block(struct shared *journal, const struct journal_block *block
 	const uint8_t *payload = (const uint8_t *)(block + 1);
 	const uint64_t *magic = (const uint64_t *)payload;
 
-	if (journal->control->checked && crc_of(payload, block->bytes) != block->payload_crc)
-		world_violated("I7", "%s: a block's checksum is wrong", journal->name);
+	if (journal->control->checked && crc_of(payload, block->bytes) != block->payload_crc) {
+		journal->corrupt |= journal->maker->corrupted;
+		if (!journal->corrupt)
+			world_violated("I7", "%s: a block's checksum is wrong", journal->name);
+	}
+	if (journal->corrupt)
+		return;
 	if (strcmp(journal->name, BASE_JOURNAL_NAME) == 0)
 		take_batch(payload, block->position, end);
 	else if (*magic == OUTCOME_MAGIC)

@@ -22,6 +22,7 @@ struct shared {
 	uint64_t sealed_at; /* where it was sealed */
 	bool sealed;
 	uint64_t next_batch;
+	bool corrupt; /* no more of it is believed */
 };
 
 extern struct shared shared[SHARED_MAX];

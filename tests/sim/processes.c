@@ -272,29 +272,24 @@ bool replica_leads(const struct process *process)
 	return leader->incarnation == process->incarnation;
 }
 
-/* The newest outcome that it published: one byte is another. */
-void replica_corrupt(const struct process *process)
+void replica_corrupt(struct process *process)
 {
 	const struct replica_process *self = process->self;
 	const struct journal_writer *writer = &self->runner.output;
-	uint64_t lines, back = 1;
+	struct journal_block *block;
+	uint64_t at = writer->position + writer->pad_lines;
 
-	if (writer->journal == NULL || writer->position == 0)
+	if (writer->journal == NULL)
 		return;
-	oracle_observe(); /* as it was published */
-	lines = writer->journal->ring_lines;
-	while (back < writer->position) {
-		struct journal_block *block =
-			(struct journal_block *)(writer->journal->ring +
-						 (writer->position - back) % lines * LINE_BYTES);
-
-		if (block->position == writer->position - back && block->bytes > 0) {
-			((uint8_t *)(block + 1))[world_random(block->bytes)] ^=
-				(uint8_t)(1 + world_random(255));
-			return;
-		}
-		back++;
-	}
+	block = (struct journal_block *)(writer->journal->ring +
+					 at % writer->journal->ring_lines * LINE_BYTES);
+	if (block->position != at || block->bytes == 0 || block->header_crc == 0 ||
+		(writer->journal->control->head & JOURNAL_POSITION_MASK) != writer->position)
+		return;
+	((uint8_t *)(block + 1))[world_random(block->bytes)] ^= (uint8_t)(1 + world_random(255));
+	process->corrupts = false;
+	process->corrupted = true;
+	world_trace("publishes what is corrupt");
 }
 
 /* All workers' steps, in any order. */

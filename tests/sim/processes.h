@@ -22,7 +22,8 @@ bool processes_ended_well(void);
 
 /* Of a replica's process. */
 bool replica_leads(const struct process *process);
-void replica_corrupt(const struct process *process);
+/* Changes a byte of what it is about to publish, if that is complete: its sums are made. */
+void replica_corrupt(struct process *process);
 
 /* Whether the plan's faults may meet it: what nothing survives yet, only in fatal plans. */
 bool process_may_fail(const struct process *process);

@@ -11,6 +11,7 @@
 #include "core/atomics.h"
 #include "core/status.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/processes.h"
 #include "tests/sim/verdict.h"
 
 #define STACK_BYTES (512u * 1024)
@@ -299,6 +300,8 @@ void atomics_step(const char *file, int line)
 	if (world.current == NULL)
 		return;
 	world.current->process->stores++;
+	if (world.current->process->corrupts)
+		replica_corrupt(world.current->process);
 	faults_at_store(world.current->process);
 	if (is_held(world.current->process) ||
 		(world.plan->preempt != 0 && world_random(world.plan->preempt) == 0))

@@ -54,6 +54,8 @@ struct process {
 	uint64_t still_until_ns;
 	uint32_t slowness; /* 1: as fast as can be */
 	uint64_t stores;
+	bool corrupts; /* what it publishes next */
+	bool corrupted;
 	uint64_t cpu_ns;
 	uint64_t ended_ns;
 	bool ended_in_order; /* with the run */
