@@ -54,18 +54,25 @@ static enum status peek(struct outcome_source *source, struct outcome_view *view
 	return status;
 }
 
-/* Lets go of folds, which are not for us, also where the outcome behind them is not wanted yet. */
-static void skip_folds(struct outcome_source *source)
+/*
+ * Lets go of folds, which are not for us, also where the outcome behind them is not wanted yet; and
+ * of the journal, at its sealed end, also where no batch follows that would be looked for in it.
+ */
+static void skip_folds(struct outcomes *outcomes, struct outcome_source *source)
 {
 	bool lazy = source->reader.lazy;
 	const void *payload;
 	uint32_t bytes;
+	enum status status = STATUS_EMPTY;
 
 	source->reader.lazy = true;
-	while (!source->bad && journal_peek(&source->reader, &payload, &bytes) == STATUS_OK &&
+	while (!source->bad &&
+		(status = journal_peek(&source->reader, &payload, &bytes)) == STATUS_OK &&
 		block_is_fold(payload, bytes))
 		journal_advance(&source->reader);
 	source->reader.lazy = lazy;
+	if (status == STATUS_SEALED)
+		source_leave(outcomes, source);
 }
 
 /* What is wrong is the writer's fault, unless it has lapped us meanwhile. */
@@ -122,7 +129,7 @@ static void source_catch_up(struct outcomes *outcomes, struct outcome_source *so
 		outcome_source_advance(outcomes, source);
 	}
 	if (source->state == OUTCOME_SOURCE_READ)
-		skip_folds(source);
+		skip_folds(outcomes, source);
 }
 
 void outcomes_catch_up(struct outcomes *outcomes, uint64_t batch_no)

@@ -180,7 +180,8 @@ void faults_at_point(struct process *process, enum fault_point point)
 		if (!is_due(i) || fault->when != WHEN_POINT || fault->point != point ||
 			++seen[i] < fault->at)
 			continue;
-		if (!fault->self || !process_may_fail(process))
+		if (!fault->self || !process_may_fail(process) ||
+			(fault->kind == SIM_CORRUPT && process->kind != PROCESS_REPLICA))
 			victim = find_victim(fault);
 		if (victim == NULL && needs_victim(fault))
 			continue;

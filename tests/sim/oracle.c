@@ -215,6 +215,10 @@ static void take_outcome(struct shared *journal, uint32_t stage, const uint8_t *
 	uint64_t batch_no = header->batch_no;
 	struct seen_batch *batch = &oracle.batches[batch_no];
 
+	/* It was an outcome, not a fold, that was corrupt: nobody reads on. */
+	journal->corrupt = journal->maker->corrupted && batch_no == journal->next_batch + 1;
+	if (journal->corrupt)
+		return;
 	if (batch_no != journal->next_batch || batch_no >= oracle.batches_count)
 		world_violated("I2", "%s publishes batch %llu after %lld", journal->name,
 			(unsigned long long)batch_no, (long long)journal->next_batch - 1);
@@ -237,9 +241,9 @@ static void take_block(struct shared *journal, const struct journal_block *block
 	const uint64_t *magic = (const uint64_t *)payload;
 
 	if (journal->control->checked && crc_of(payload, block->bytes) != block->payload_crc) {
-		journal->corrupt |= journal->maker->corrupted;
-		if (!journal->corrupt)
+		if (!journal->maker->corrupted)
 			world_violated("I7", "%s: a block's checksum is wrong", journal->name);
+		return;
 	}
 	if (journal->corrupt)
 		return;

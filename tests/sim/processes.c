@@ -692,8 +692,11 @@ static void sequencer_main(void *argument)
 
 	role_begin(&self->role, 0, 0, 0);
 	self->stages = calloc(world.plan->stages, sizeof(*self->stages));
-	BUG_ON(journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME,
-		       config->journal_bytes, 0, 0, false) != STATUS_OK);
+	if (journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME,
+		    config->journal_bytes, 0, 0, false) != STATUS_OK) {
+		page_fail(page, "the base journal is there already");
+		process_end(self->process, "ends");
+	}
 	BUG_ON(journal_writer_open(&self->ingress.writer, &self->base, 0) != STATUS_OK);
 	base_ingress = &self->ingress;
 	ingress_open(self);
