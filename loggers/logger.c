@@ -226,6 +226,16 @@ static void take_outcome(struct logger *logger, struct logger_source *source, co
 	count_determinants(logger, &outcome);
 }
 
+/* What it publishes is corrupt, unless it has lapped us meanwhile: the manager is told. */
+static void blame(struct logger *logger, const struct logger_source *source)
+{
+	struct page_stage *stage = &logger->role->page->stages[source->stage];
+
+	if (journal_reader_valid(&source->reader))
+		atomic_write_release(&stage->replicas[source->replica].bad_incarnation,
+			source->incarnation);
+}
+
 static uint32_t read_source(struct logger *logger, struct logger_source *source)
 {
 	const struct fold_header *fold;
@@ -237,10 +247,13 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		(status = journal_peek(&source->reader, &payload, &bytes)) == STATUS_OK) {
 		if (!block_is_fold(payload, bytes))
 			take_outcome(logger, source, payload, bytes);
-		else if (logger->kind == LOGGER_DETERMINANTS &&
-			 journal_payload_sound(&source->reader) &&
-			 fold_open(&fold, payload, bytes) == STATUS_OK)
-			fold_take(&source->fold, fold);
+		else if (logger->kind == LOGGER_DETERMINANTS) {
+			if (journal_payload_sound(&source->reader) &&
+				fold_open(&fold, payload, bytes) == STATUS_OK)
+				fold_take(&source->fold, fold);
+			else
+				blame(logger, source);
+		}
 		journal_advance(&source->reader);
 		work++;
 	}
@@ -251,8 +264,10 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		journal_detach(&source->reader);
 		if (journal_reattach(&source->reader, JOURNAL_FROM_TAIL) != STATUS_OK)
 			source_drop(source);
-	} else if (status == STATUS_CORRUPT ||
-		   (status == STATUS_SEALED && !source->fold.complete)) {
+	} else if (status == STATUS_CORRUPT) {
+		blame(logger, source);
+		source_drop(source);
+	} else if (status == STATUS_SEALED && !source->fold.complete) {
 		source_drop(source);
 	}
 	return work;

@@ -103,7 +103,7 @@ struct page_replica {
 	uint32_t waiting;
 	uint64_t determines; /* incarnation that leads and has all that former leaders published */
 	struct figures figures;
-	/* Writer: the egress. */
+	/* Writers: the egress; of bad_incarnation all who read its outcomes. */
 	uint64_t bad_incarnation __attribute__((aligned(64))); /* published something corrupt */
 	uint64_t compared_batch;			       /* all its outcomes below are read */
 	uint64_t drained_incarnation; /* read to its sealed end: the journal may go */
@@ -143,6 +143,15 @@ struct page_fault {
 	uint64_t at_packet;  /* 0: not by packet */
 	uint64_t at_time_ns; /* after the first packet; with at_packet 0 */
 	uint32_t failover;   /* set when raised */
+};
+
+#define LOST_MAX 32
+
+/* A lost replica whose journal is not forgotten yet. Writer: the manager. */
+struct page_lost {
+	uint64_t incarnation; /* 0: none */
+	uint32_t stage;
+	uint32_t replica;
 };
 
 enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3 };
@@ -199,6 +208,7 @@ struct page {
 	uint32_t open_failovers;
 	uint64_t failed; /* the run ends in an error: see error */
 	char error[PATH_BYTES];
+	struct page_lost lost[LOST_MAX];
 	struct page_fault faults[FAULTS_MAX];
 	struct page_failover failovers[FAILOVERS_MAX];
 };

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/fault_points.h"
 #include "loggers/faults.h"
@@ -169,6 +170,8 @@ static void seal(struct manager *self, const struct failover_effect *effect)
 		(uint32_t)REPLICA_FAILED);
 	if (watched == NULL)
 		return;
+	self->role.page->lost[watched - self->watcher.watched] =
+		(struct page_lost){effect->incarnation, effect->stage, effect->replica};
 	(void)journal_seal(&watched->journal);
 	idle_wake(&watched->journal);
 	FAULT_POINT(JOURNAL_SEALED);
@@ -528,8 +531,10 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		replica = &page->stages[watched->stage].replicas[watched->replica];
 		if (watched->state == WATCHED_LOST) {
-			if (may_forget(self, watched))
+			if (may_forget(self, watched)) {
 				watcher_forget(watched, &self->role.place);
+				page->lost[i] = (struct page_lost){0};
+			}
 			continue;
 		}
 		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
@@ -678,10 +683,36 @@ static void adopt_replica(struct manager *self, uint32_t stage, uint32_t number)
 	}
 	page_journal_name(hello.name, stage_name(self, stage), number, hello.incarnation);
 	status = watcher_add(&self->watcher, &self->role.place, &hello);
-	if (page->state == REPLICA_STARTING)
+	if (page->state == REPLICA_STARTING || page->state == REPLICA_ABSENT)
 		order_process(self, ROLE_REPLICA, &order); /* maybe it was not heard */
 	else if (page->state == REPLICA_FAILED || status != STATUS_OK)
 		replica_lost(self, stage, number, page->incarnation, FAILOVER_DEATH, mono_ns());
+}
+
+/* The journals of those whose loss a former manager has dealt with. */
+static void adopt_lost(struct manager *self)
+{
+	struct page *page = self->role.page;
+	struct page_lost lost[LOST_MAX];
+
+	memcpy(lost, page->lost, sizeof(lost));
+	memset(page->lost, 0, sizeof(page->lost));
+	for (uint32_t i = 0; i < LOST_MAX; i++) {
+		struct message hello = {.stage = lost[i].stage,
+			.number = lost[i].replica,
+			.incarnation = lost[i].incarnation};
+		struct watched *watched;
+
+		if (lost[i].incarnation == 0)
+			continue;
+		page_journal_name(hello.name, stage_name(self, hello.stage), hello.number,
+			hello.incarnation);
+		if (watcher_add(&self->watcher, &self->role.place, &hello) != STATUS_OK)
+			continue;
+		watched = watcher_find(&self->watcher, hello.incarnation);
+		atomic_write_release(&watched->state, (uint32_t)WATCHED_LOST);
+		page->lost[watched - self->watcher.watched] = lost[i];
+	}
 }
 
 /* A restarted manager: what the page says is where things stand, and who died since is found. */
@@ -689,6 +720,7 @@ static bool adopt(struct manager *self)
 {
 	if (!sight_adopt(&self->failover, self->role.page))
 		return false;
+	adopt_lost(self);
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
 			adopt_replica(self, s, r);

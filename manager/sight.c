@@ -29,7 +29,7 @@ bool sight_adopt(struct failover *failover, const struct page *page)
 			stage->replicas[r].phase = phase_of(replica);
 			if (stage->replicas[r].phase >= PHASE_RUNNING)
 				stage->replicas[r].attached = UINT32_MAX; /* or it were not */
-			if (leader->incarnation == replica->incarnation)
+			if (leader->incarnation != 0 && leader->incarnation == replica->incarnation)
 				stage->leader = (int)r;
 		}
 	}

@@ -9,10 +9,10 @@
 #include <pthread.h>
 
 #include "core/message.h"
-#include "loggers/journal_shm.h"
+#include "loggers/page.h"
 #include "manager/watch.h"
 
-#define WATCHED_MAX 32
+#define WATCHED_MAX LOST_MAX
 
 enum watched_state { WATCHED_FREE = 0, WATCHED_LIVE = 1, WATCHED_LOST = 2 };
 

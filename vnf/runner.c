@@ -56,11 +56,13 @@ static void read_all_before(struct runner *self, uint64_t from_batch)
 	}
 }
 
-/* Maps a leader's journal, unless it is mapped. */
+/* Maps a leader's journal, unless it is mapped. Errors: leader_follow's; EMPTY: there is none. */
 static enum status follow(struct runner *self, const struct page_term *leader)
 {
 	char name[NAME_BYTES];
 
+	if (leader->incarnation == 0)
+		return STATUS_EMPTY;
 	if (self->leader.incarnation == leader->incarnation)
 		return STATUS_OK;
 	idle_reset(&self->idle); /* it may be armed on the journal that goes */
@@ -464,6 +466,9 @@ static enum status work(struct runner *self)
 
 	self->waits_for = WAIT_INPUT;
 	status = open_batch(self);
+	/* A new leader need not wait for input to be done with its predecessors. */
+	if (status == STATUS_EMPTY && self->passive && !self->determines && runner_leads(self))
+		(void)may_execute(self, self->next_batch);
 	if (status != STATUS_OK)
 		return status;
 	batch_no = batch->header->batch_no;

@@ -216,7 +216,7 @@ static void take_outcome(struct shared *journal, uint32_t stage, const uint8_t *
 	struct seen_batch *batch = &oracle.batches[batch_no];
 
 	/* It was an outcome, not a fold, that was corrupt: nobody reads on. */
-	journal->corrupt = journal->maker->corrupted && batch_no == journal->next_batch + 1;
+	journal->corrupt = journal->maker->corrupted && batch_no > journal->next_batch;
 	if (journal->corrupt)
 		return;
 	if (batch_no != journal->next_batch || batch_no >= oracle.batches_count)
@@ -259,6 +259,8 @@ static void look_at(struct shared *journal)
 	uint64_t lines = journal->control->ring_bytes / LINE_BYTES;
 	uint64_t head = journal->control->head, position = head & JOURNAL_POSITION_MASK;
 
+	if (journal->control->detached != 0)
+		sometimes(SOMETIMES_READER_DETACHED);
 	if (journal->sealed && position != journal->sealed_at)
 		world_violated("I6", "%s was sealed at %llu and is at %llu", journal->name,
 			(unsigned long long)journal->sealed_at, (unsigned long long)position);

@@ -43,7 +43,7 @@ static void make_chain(struct plan *plan, struct dice *dice)
 	plan->keeps = chance(dice, 2);
 	plan->fold_batches = 1ull << roll(dice, 6);
 	plan->journal_bytes = chance(dice, 3) ? 1u << 18 : 1u << 17;
-	plan->hang_ms = 5 + (uint32_t)roll(dice, 40);
+	plan->hang_ms = 5 + (uint32_t)roll(dice, chance(dice, 4) ? 2000 : 40);
 	for (uint32_t s = 0; s < plan->stages; s++) {
 		plan->passive[s] = chance(dice, 2);
 		plan->recorded[s] = plan->passive[s] && chance(dice, 2);

@@ -71,6 +71,10 @@ static void count_rare(void)
 			sometimes(SOMETIMES_TAKEOVER);
 			tally->promotions += page->stages[s].term - 1;
 		}
+	for (uint32_t s = 0; s < world.plan->stages; s++)
+		for (uint32_t r = 0; r < REPLICAS_MAX; r++)
+			if (page->stages[s].term > 1 && page->stages[s].replicas[r].determines != 0)
+				sometimes(SOMETIMES_OLD_JOURNAL_DRAINED);
 	tally->failovers += page->failovers_count;
 	for (uint32_t i = 0; i < page->failovers_count; i++) {
 		if (page->failovers[i].kind == FAILOVER_HANG)
