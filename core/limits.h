@@ -32,7 +32,7 @@
 #endif
 #define FRAME_BYTES_MIN 14
 #define DELTA_BYTES_MAX 65535 /* of one packet */
-#define HEADER_VIEW_BYTES 128	    /* of a packet that a VNF may edit in place */
+#define HEADER_VIEW_BYTES 128 /* of a packet that a VNF may edit in place */
 
 #define LINE_BYTES 64 /* journals are positioned in lines */
 #define JOURNAL_BYTES_MIN (1u << 20)

@@ -139,9 +139,9 @@ MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t b
 	uint64_t next_batch);
 
 /*
- * The blocked writer detaches who holds its last reserve back: dead readers at once, and with `patience_over`
- * living ones too, but never a required one nor the last replica of a group. Returns slots
- * detached.
+ * The blocked writer detaches who holds its last reserve back: dead readers at once, and with
+ * `patience_over` living ones too, but never a required one nor the last replica of a group.
+ * Returns slots detached.
  */
 uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_over);
 

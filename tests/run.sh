@@ -85,6 +85,8 @@ for program in "$build"/tests/test_*; do
 	[ -x "$program" ] && unit "$program"
 done
 
+script "simulated schedules" tests/sim/run.sh "$build/sim" 10000
+script "simulated schedules, sanitized" tests/sim/run.sh "$build/sim_sanitized" 200 500001
 export UNDERSTUDY=$PWD/$build/understudy
 CAPTURES=$PWD/tests/traces/office.pcap
 if [ -d "$traces" ]; then

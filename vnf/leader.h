@@ -23,7 +23,7 @@ MUST_CHECK enum status leader_follow(struct leader *leader, const struct shm_pla
 	const char *name, uint64_t incarnation, bool reads);
 void leader_drop(struct leader *leader);
 
-/* False if what leader_outcome gave may have been overwritten since: discard what was made of it. */
+/* False if what leader_outcome gave may be overwritten by now: discard what was made of it. */
 bool leader_is_valid(const struct leader *leader);
 
 /*

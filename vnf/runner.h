@@ -63,7 +63,7 @@ void runner_open(struct runner *runner, const struct runner_shell *shell);
  */
 MUST_CHECK enum status runner_start(struct runner *runner);
 
-/* For read_base: a block of images; only its header's bytes are looked at. Errors: engine_load's. */
+/* For read_base: a block of images, of whose header only bytes is set. Errors: engine_load's. */
 MUST_CHECK enum status runner_load_images(struct runner *runner, const struct fold_header *fold);
 
 /* Control thread: reads a journal of the stage before from now on. Errors: outcomes_attach's. */

@@ -129,8 +129,7 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 		status = add_vnf(replica, config, stage, &stage->vnfs[i], error);
 	if (status == STATUS_OK)
 		status = replica_ready(replica);
-	if (status == STATUS_OK && replica_records(replica) &&
-		stage->variant != VARIANT_PASSIVE) {
+	if (status == STATUS_OK && replica_records(replica) && stage->variant != VARIANT_PASSIVE) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"%s:%u: stage '%s' has a VNF that records determinants: "
 			"set 'variant: passive'",

@@ -85,6 +85,21 @@ for variant in active passive; do for fault in kill stop; do
 	settle "$variant: the manager dies, then $fault master" "$problem"
 done; done
 
+# A manager that dies while the chain starts, at one moment or another: the next one brings it up.
+for wait_ms in 0 5 10 20 40 80; do
+	rm -rf "$WORK/log" "$WORK/out.json"
+	chain "$WORK/c.yaml" hang_ms=2000
+	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input gen:flows=100,size=64,count=100000 \
+		--output null: --run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
+	supervisor=$!
+	manager=
+	while [ -z "$manager" ] && kill -0 $supervisor 2>/dev/null; do manager=$(role_pids manager); done
+	sleep "$(printf '0.%03d' $wait_ms)"
+	kill -9 $manager
+	await_end
+	settle "the manager dies ${wait_ms} ms after it is seen" "$(why out "$CLEAN" 'len(r["failovers"]) == 0')"
+done
+
 # The manager and a replica die at once: the next manager finds out, and the chain is whole again.
 for variant in active passive; do for number in 0 1; do
 	begin $variant

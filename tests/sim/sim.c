@@ -27,11 +27,11 @@
 #include "tests/sim/verdict.h"
 #include "tests/sim/world.h"
 
-#define RUN_NS                                                                                     \
-	(60 * SECOND_NS) /* virtual: with its faults, and 20 s for a process that never came */
+#define RUN_NS (60 * SECOND_NS) /* virtual; a replica that never comes takes 20 s */
 #define REAL_SECONDS 60
 #define WORKERS_LIMIT 16
 #define VIOLATIONS_SHOWN 5
+#define COVERING 2000 /* schedules: so many must come to see all that there is to see */
 
 struct verdict *verdict;
 
@@ -121,6 +121,8 @@ static bool try_schedule(const struct plan *plan)
 		struct itimerval limit = {.it_value.tv_sec = REAL_SECONDS};
 		struct rlimit none = {0, 0};
 
+		if (!world.traced)
+			(void)!freopen("/dev/null", "w", stderr);
 		setitimer(ITIMER_PROF, &limit, NULL);
 		setrlimit(RLIMIT_CORE, &none);
 		run_schedule(plan);
@@ -264,16 +266,17 @@ static int campaign(void)
 			show_violation(shares[w].seeds[i]);
 	}
 	all = print_coverage(&sum);
-	printf("%llu schedules from seed %llu, %llu violations; %.1f s of virtual time in %.1f s, %.1f times "
-	       "real; %llu batches, %llu outputs, %llu failovers, %llu promotions, %llu base values\n",
+	printf("%llu schedules from seed %llu, %llu violations; %.1f s of virtual time in %.1f s, "
+	       "%.1f times real; %llu batches, %llu outputs, %llu failovers, %llu promotions, "
+	       "%llu base values\n",
 		(unsigned long long)done, (unsigned long long)options.seed,
 		(unsigned long long)violations, (double)sum.virtual_ns / 1e9, (double)took_ns / 1e9,
 		(double)sum.virtual_ns / (double)took_ns, (unsigned long long)sum.batches,
 		(unsigned long long)sum.packets, (unsigned long long)sum.failovers,
 		(unsigned long long)sum.promotions, (unsigned long long)sum.folds);
 	if (!all)
-		printf("NOT COVERED: what has 0 above was never reached: more schedules\n");
-	return violations != 0 || !all;
+		printf("NOT COVERED: what has 0 above was never reached\n");
+	return violations != 0 || (!all && done >= COVERING);
 }
 
 static int one(void)

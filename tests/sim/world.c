@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
 
 #include "core/atomics.h"
 #include "core/status.h"
@@ -14,7 +12,6 @@
 #include "tests/sim/processes.h"
 #include "tests/sim/verdict.h"
 
-#define STACK_BYTES (512u * 1024)
 #define TURNS_MAX 40000000ull
 
 struct world world;
@@ -88,6 +85,14 @@ struct process *process_start(enum process_kind kind, const char *name, void (*m
 	return process;
 }
 
+static void thread_main(void *argument)
+{
+	struct thread *thread = argument;
+
+	thread->main(thread->argument);
+	thread->state = THREAD_GONE;
+}
+
 struct thread *thread_start(struct process *process, const char *name, void (*main)(void *),
 	void *argument)
 {
@@ -95,60 +100,30 @@ struct thread *thread_start(struct process *process, const char *name, void (*ma
 
 	for (uint32_t i = 0; i < THREADS_MAX; i++) {
 		struct thread *thread = &world.threads[i];
-		uint8_t *stack = thread->stack;
+		struct coroutine coroutine = thread->coroutine;
 
 		if (thread->state != THREAD_FREE && thread->state != THREAD_GONE)
 			continue;
-		if (stack == NULL)
-			stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		*thread = (struct thread){.process = process,
 			.name = name,
 			.main = main,
 			.argument = argument,
-			.stack = stack,
+			.coroutine = coroutine,
 			.state = THREAD_NEW,
 			.id = ++ids};
+		coroutine_begin(&thread->coroutine, thread_main, thread);
 		return thread;
 	}
 	BUG_ON(true);
 }
 
-/* Back to the world; comes back when the thread is chosen again. */
-static void leave(void)
-{
-	struct thread *thread = world.current;
-
-	if (sigsetjmp(thread->context, 0) == 0)
-		siglongjmp(world.home, 1);
-}
-
-static void thread_entry(void)
-{
-	struct thread *thread = world.current;
-
-	thread->main(thread->argument);
-	thread->state = THREAD_GONE;
-	siglongjmp(world.home, 1);
-}
-
 static void resume(struct thread *thread)
 {
 	bool is_new = thread->state == THREAD_NEW;
-	ucontext_t context;
 
 	thread->state = THREAD_READY;
 	world.current = thread;
-	if (sigsetjmp(world.home, 0) == 0) {
-		if (!is_new)
-			siglongjmp(thread->context, 1);
-		getcontext(&context);
-		context.uc_stack.ss_sp = thread->stack;
-		context.uc_stack.ss_size = STACK_BYTES;
-		context.uc_link = NULL;
-		makecontext(&context, thread_entry, 0);
-		setcontext(&context);
-	}
+	coroutine_resume(&thread->coroutine, is_new);
 	world.current = NULL;
 }
 
@@ -249,19 +224,19 @@ void process_end(struct process *process, const char *why)
 	}
 	world.died(process);
 	if (world.current != NULL && world.current->process == process)
-		siglongjmp(world.home, 1);
+		coroutine_end();
 }
 
 void world_sleep(uint64_t ns)
 {
 	world.current->wake_ns = world.now_ns + ns;
 	world.current->state = THREAD_ASLEEP;
-	leave();
+	coroutine_leave(&world.current->coroutine);
 }
 
 void world_yield(void)
 {
-	leave();
+	coroutine_leave(&world.current->coroutine);
 }
 
 bool world_wait(const uint32_t *const *words, uint32_t count, uint64_t until_ns)
@@ -275,7 +250,7 @@ bool world_wait(const uint32_t *const *words, uint32_t count, uint64_t until_ns)
 	thread->woken = false;
 	thread->wake_ns = until_ns;
 	thread->state = THREAD_ASLEEP;
-	leave();
+	coroutine_leave(&world.current->coroutine);
 	thread->waits_count = 0;
 	return thread->woken;
 }

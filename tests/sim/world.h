@@ -8,13 +8,13 @@
 #ifndef UNDERSTUDY_TESTS_SIM_WORLD_H
 #define UNDERSTUDY_TESTS_SIM_WORLD_H
 
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/fault_points.h"
 #include "core/random.h"
 #include "loggers/owner.h"
+#include "tests/sim/coroutine.h"
 #include "tests/sim/plan.h"
 
 #define THREADS_MAX 160
@@ -32,8 +32,7 @@ struct thread {
 	const char *name;
 	void (*main)(void *argument);
 	void *argument;
-	sigjmp_buf context;
-	uint8_t *stack;
+	struct coroutine coroutine;
 	enum thread_state state;
 	uint64_t wake_ns;
 	const uint32_t *waits[WAITS_MAX]; /* futexes */
@@ -70,7 +69,6 @@ struct world {
 	struct process processes[PROCESSES_MAX];
 	uint32_t processes_count;
 	struct thread *current; /* NULL: the world itself */
-	sigjmp_buf home;
 	uint64_t switches;
 	uint64_t wall_offset_ns; /* the day's time less virtual time; jumps */
 	uint32_t raised;	 /* faults of the plan that came */

@@ -124,7 +124,23 @@ static void test_consumer_comes_late(void **state)
 	attached(1, 3, 1);
 	assert_true(place(EFFECT_GO, 3) >= 0);
 	event(EVENT_SEQUENCER, 0, 0);
+	assert_int_equal(effects.count, 1); /* of a former manager's word, it may not have heard */
+	assert_int_equal(effects.list[0].type, EFFECT_GO_SEQUENCER);
+}
+
+/* A new manager may have to say and order again what a former one did not get to. */
+static void test_carries_on(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_REPLICA, 0, 1);
+	assert_int_equal(effects.count, 1);
+	assert_int_equal(place(EFFECT_GO_AGAIN, 1), 0);
+	event(EVENT_MISSING, 0, 0);
 	assert_int_equal(effects.count, 0);
+	failover.stages[0].replicas[0].phase = PHASE_ABSENT;
+	event(EVENT_MISSING, 0, 0);
+	assert_int_equal(place(EFFECT_START_REPLICA, 3), 0);
 }
 
 /* With two slaves the loss of one is no reason to shout. */
@@ -364,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_slave_lost),
 		cmocka_unit_test(test_all_lost),
 		cmocka_unit_test(test_consumer_comes_late),
+		cmocka_unit_test(test_carries_on),
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_unprotected),
 		cmocka_unit_test(test_random_lives),
