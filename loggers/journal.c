@@ -5,6 +5,7 @@
 
 #include "core/bytes.h"
 #include "core/crc32c.h"
+#include "core/mutants.h"
 
 #define BLOCK_MAGIC 0x4b4c4255u
 #define BLOCK_DATA 1u
@@ -116,7 +117,8 @@ static bool make_room(struct journal_writer *writer, uint64_t needed)
 	atomic_write_seq_cst(&control->tail, tail);
 	lowest = lowest_cursor(control, writer->limit - lines, writer->position);
 	if (lowest < tail) {
-		tail = lowest;
+		if (!MUTANT(TRIM_TOO_FAR))
+			tail = lowest;
 		atomic_write_seq_cst(&control->tail, tail);
 	}
 	writer->limit = tail + lines;
@@ -177,8 +179,11 @@ enum status journal_publish(struct journal_writer *writer, uint32_t bytes, uint6
 	};
 	block_seal_header(block);
 	lines += writer->pad_lines;
-	if (!atomic_swap_if(&control->head, &expected, writer->term | (writer->position + lines)))
-		return STATUS_SEALED;
+	if (!atomic_swap_if(&control->head, &expected, writer->term | (writer->position + lines))) {
+		if (!MUTANT(PUBLISH_SEALED))
+			return STATUS_SEALED;
+		atomic_write_release(&control->head, expected + lines);
+	}
 	writer->position += lines;
 	writer->pad_lines = 0;
 	atomic_write_release(&control->published_batch, next_batch);
@@ -212,7 +217,7 @@ uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_ov
 		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >=
 			writer->needed)
 			continue;
-		if (!owner_is_dead(&reader->owner) && !patience_over)
+		if ((!owner_is_dead(&reader->owner) && !patience_over) || MUTANT(KEEP_BLOCKER))
 			continue;
 		if (reader->gate == GATE_REPLICA && last_of_its_group(control, gating, slot))
 			continue;
@@ -366,6 +371,10 @@ enum status journal_peek(struct journal_reader *reader, const void **payload, ui
 
 		if ((atomic_read_acquire(&journal->control->detached) & 1ull << reader->slot) != 0)
 			return STATUS_DETACHED;
+		if (MUTANT(READ_UNPUBLISHED) && reader->position == position &&
+			block_check(journal, position, position + journal->ring_lines, &block) ==
+				STATUS_OK)
+			position += block.lines;
 		if (reader->position >= position)
 			return (head & JOURNAL_SEALED) != 0 ? STATUS_SEALED : STATUS_EMPTY;
 		status = block_check(journal, reader->position, position, &block);
@@ -391,7 +400,7 @@ bool journal_payload_sound(const struct journal_reader *reader)
 	/* Once: a writer may be lapping a reader that does not gate. */
 	uint32_t bytes = atomic_read_relaxed(&block->bytes);
 
-	return !reader->journal->control->checked ||
+	return !reader->journal->control->checked || MUTANT(TRUST_CRC) ||
 	       (bytes <= (reader->block_lines - 1) * LINE_BYTES &&
 		       crc32c(0, block + 1, bytes) == block->payload_crc);
 }

@@ -7,6 +7,7 @@
 
 #include "core/batch.h"
 #include "core/fault_points.h"
+#include "core/mutants.h"
 
 #define GROUP_BATCHES 64
 #define NOTE_BATCHES 1024
@@ -116,7 +117,7 @@ static void fold_take(struct logger_fold *fold, const struct fold_header *header
 	fold->bytes += bytes;
 	fold->parts++;
 	fold->header = *header;
-	fold->complete = header->last != 0;
+	fold->complete = header->last != 0 || MUTANT(HALF_FOLD);
 }
 
 /* The watermark is at most min(durable, released), and only where the replicas' digests agree. */
@@ -133,7 +134,8 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	if (source->stage + 1 < logger->role->config->stages_count &&
 		page->stages[source->stage + 1].base_batch <= batch)
 		return false;
-	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
+	if (!source->fold.complete ||
+		(atomic_read_acquire(&page->egress.batches) <= batch && !MUTANT(FOLD_UNRELEASED)) ||
 		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
 		return false;
 	if (logger->disk &&
@@ -156,7 +158,7 @@ static void release_base(struct logger *logger)
 	uint64_t lowest = UINT64_MAX;
 
 	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
-		if (page->stages[s].base_line < lowest)
+		if (page->stages[s].base_line < lowest || MUTANT(TRIM_PAST_BASE))
 			lowest = page->stages[s].base_line;
 	if (lowest > logger->input.position)
 		journal_move_to(&logger->input, lowest);
@@ -409,10 +411,12 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 		*status = store_write(logger->store);
 	if (*status == STATUS_OK && logger->disk && logger->unsynced) {
 		FAULT_POINT(LOG_APPENDED);
+		if (MUTANT(ACK_BEFORE_SYNC))
+			atomic_write_release(&logger->counts->durable_batch, logger->next_batch);
 		*status = store_sync(logger->store);
 		FAULT_POINT(LOG_SYNCED);
 	}
-	if (*status != STATUS_OK)
+	if (*status != STATUS_OK && !MUTANT(ACK_AFTER_FAILURE))
 		return 0; /* nothing is acknowledged after a failed write */
 	logger->unsynced = false;
 	if (logger->kind == LOGGER_PACKETS && !logger->keeps)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/fault_points.h"
+#include "core/mutants.h"
 #include "loggers/faults.h"
 #include "loggers/idle.h"
 #include "manager/sight.h"
@@ -172,7 +173,8 @@ static void seal(struct manager *self, const struct failover_effect *effect)
 		return;
 	self->role.page->lost[watched - self->watcher.watched] =
 		(struct page_lost){effect->incarnation, effect->stage, effect->replica};
-	(void)journal_seal(&watched->journal);
+	if (!MUTANT(FORGET_SEAL))
+		(void)journal_seal(&watched->journal);
 	idle_wake(&watched->journal);
 	FAULT_POINT(JOURNAL_SEALED);
 	atomic_write_release(&watched->state, (uint32_t)WATCHED_LOST);
@@ -531,7 +533,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		replica = &page->stages[watched->stage].replicas[watched->replica];
 		if (watched->state == WATCHED_LOST) {
-			if (may_forget(self, watched)) {
+			if (may_forget(self, watched) && !MUTANT(FORGET_NOTHING)) {
 				watcher_forget(watched, &self->role.place);
 				page->lost[i] = (struct page_lost){0};
 			}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manager/watch.h"
 
+#include "core/mutants.h"
+
 bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t now_ns,
 	uint64_t hang_ns)
 {
@@ -12,7 +14,7 @@ bool watch_step(struct watch *watch, const struct watch_sight *sight, uint64_t n
 		watch->cpu_ns = sight->cpu_ns;
 		return false;
 	}
-	if (now_ns - watch->since_ns < hang_ns)
+	if (now_ns - watch->since_ns < hang_ns || MUTANT(IGNORE_HANG))
 		return false;
 	return sight->stopped || sight->blocked || sight->cpu_ns - watch->cpu_ns >= hang_ns;
 }

@@ -6,6 +6,7 @@
 #include "core/bytes.h"
 #include "core/delta.h"
 #include "core/fault_points.h"
+#include "core/mutants.h"
 
 static void digest_seen(void *context, const struct outcome_header *header)
 {
@@ -84,7 +85,7 @@ static void send_port(struct egress *egress, uint32_t number)
 			break;
 	}
 	atomic_write_release(&stream->completed, stream->completed + sent);
-	counter_add(&egress->counts->released, sent);
+	counter_add(&egress->counts->released, MUTANT(MISCOUNT) ? 1 : sent);
 	counter_add(&egress->counts->dropped_port, filled - sent);
 	if (port->ops->cancel != NULL && sent < egress->frames_reserved[number])
 		port->ops->cancel(port, egress->frames[number] + sent,
@@ -248,7 +249,7 @@ static void account_release(struct egress *egress, const struct batch_header *ba
 /* Output commit: whether the batch is as durable as configured. */
 static bool may_release(const struct egress *egress, uint64_t batch_no)
 {
-	if (!egress->wait_disk)
+	if (!egress->wait_disk || MUTANT(RELEASE_EARLY))
 		return true;
 	return atomic_read_acquire(&egress->page->loggers[LOGGER_PACKETS].durable_batch) > batch_no;
 }
@@ -296,7 +297,10 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 		catch_up(egress);
 		return 0;
 	}
-	release_batch(egress, &egress->batch, &outcome);
+	if (!MUTANT(SKIP_RELEASE) || source->incarnation <= egress->page->stages->replicas[0].incarnation)
+		release_batch(egress, &egress->batch, &outcome);
+	if (MUTANT(RELEASE_TWICE) && atomic_read_relaxed(&egress->page->open_failovers) != 0)
+		release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);
 	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
 	account_release(egress, batch, source, now_ns);

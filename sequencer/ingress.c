@@ -2,6 +2,7 @@
 #include "sequencer/ingress.h"
 
 #include "core/fault_points.h"
+#include "core/mutants.h"
 #include "core/packet_id.h"
 
 #define TICK_NS 1000000000ull
@@ -63,7 +64,7 @@ static void set_clocks(struct ingress *ingress, uint64_t wall_ns)
 	for (uint32_t i = 0; i < ingress->batch.header->count; i++) {
 		uint64_t clock_ns = ingress->trace_clock ? record->clock_ns : wall_ns;
 
-		if (clock_ns > ingress->clock_ns)
+		if (clock_ns > ingress->clock_ns || MUTANT(CLOCK_BACK))
 			ingress->clock_ns = clock_ns;
 		record->clock_ns = ingress->clock_ns;
 		record = (struct batch_record *)((uint8_t *)(record + 1) +
@@ -86,7 +87,7 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 		return status;
 	FAULT_POINT(BATCH_PUBLISHED);
 	ingress->next_batch++;
-	ingress->next_sequence += count;
+	ingress->next_sequence += MUTANT(ID_AGAIN) ? packets : count;
 	ingress->next_packet_no += packets;
 	counter_add(&ingress->counts->packets, packets);
 	counter_add(&ingress->counts->ticks, count - packets);

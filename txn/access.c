@@ -6,8 +6,8 @@
 
 #include "core/atomics.h"
 #include "core/fault_points.h"
+#include "core/mutants.h"
 #include "txn/baseline.h"
-#include "txn/mutants.h"
 
 #define FORESIGHTS_MAX (BATCH_PACKETS_MAX * 16)
 #define ALONE_MAX 8 /* in a batch; with more of them, all of it is done one by one */
@@ -236,7 +236,7 @@ static bool tables_have_room(const struct access *access)
 
 		if (table->spec.scope == TABLE_SHARED &&
 			table->spec.capacity - table_count(table) < graph_writes(&access->graph, i))
-			return MUTANT(MUTANT_IGNORE_CAPACITY);
+			return MUTANT(IGNORE_CAPACITY);
 	}
 	return true;
 }
@@ -264,7 +264,7 @@ static bool flow_one(struct access *access, uint32_t slot)
 
 	txn_begin(&txn, access->engine, declared->id, declared->now_ns, declared->home);
 	/* Also of one that aborted, maybe for what it thought to see. */
-	if (seen > 0 && declared->prepares && !MUTANT(MUTANT_TRUST_FORESIGHT) &&
+	if (seen > 0 && declared->prepares && !MUTANT(TRUST_FORESIGHT) &&
 		!txn_foresaw(&txn, &access->foresights.list[first], seen))
 		return false;
 	if (!declared->flows || declared->aborted)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mutants.h"
 #include "txn/engine.h"
 
 /* The change lists grow by doubling, rarely and only upwards. */
@@ -20,7 +21,7 @@ void change_mark(struct engine *engine, struct engine_shard *shard, uint32_t tab
 {
 	struct entry *entry = table_entry(&engine->tables[table], number);
 
-	if (entry->dirty)
+	if (entry->dirty || (MUTANT(LOSE_IMAGE) && number % 4 == 3))
 		return;
 	entry->dirty = 1;
 	shard->dirty = grown(shard->dirty, shard->dirty_count, &shard->dirty_capacity,
@@ -33,6 +34,8 @@ void change_erased(struct engine *engine, struct engine_shard *shard, uint32_t t
 {
 	struct tombstone *tombstone;
 
+	if (MUTANT(LOSE_TOMBSTONE))
+		return;
 	shard->tombstones = grown(shard->tombstones, shard->sums.tombstones_count,
 		&shard->tombstones_capacity, sizeof(*shard->tombstones));
 	tombstone = &shard->tombstones[shard->sums.tombstones_count++];

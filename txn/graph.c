@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/atomics.h"
+#include "core/mutants.h"
 #include "txn/baseline.h"
-#include "txn/mutants.h"
 
 #define OPERATIONS_ALL (BATCH_PACKETS_MAX * OPERATIONS_MAX)
 #define NODES_ALL (OPERATIONS_ALL * (1 + OPERATION_SOURCES_MAX))
@@ -216,7 +216,7 @@ static void chain_insert(struct chain *chain, struct node *node)
 
 	while (before != NULL && before->order > node->order)
 		before = before->prev;
-	if (MUTANT(MUTANT_REORDER) && before != NULL && before->operation->txn->slot % 8 == 3)
+	if (MUTANT(REORDER) && before != NULL && before->operation->txn->slot % 8 == 3)
 		before = before->prev;
 	node->chain = chain;
 	node->prev = before;
@@ -256,8 +256,8 @@ void graph_link(struct graph *graph, uint32_t number)
 		if (chain->nodes > own->longest)
 			own->longest = chain->nodes;
 		for (struct node *node = chain->head; node != NULL; node = node->next) {
-			if (!waits || (node->is_proxy && MUTANT(MUTANT_SKIP_PARAMETRIC)) ||
-				(!node->is_proxy && MUTANT(MUTANT_SKIP_TEMPORAL)))
+			if (!waits || (node->is_proxy && MUTANT(SKIP_PARAMETRIC)) ||
+				(!node->is_proxy && MUTANT(SKIP_TEMPORAL)))
 				resolve(graph, number, node->operation);
 			waits |= node->writes;
 		}
@@ -306,7 +306,7 @@ static struct seen see(const struct node *node)
 	for (const struct node *at = node->prev; at != NULL; at = at->prev) {
 		const struct operation_node *maker = at->operation;
 
-		if (node->is_proxy && MUTANT(MUTANT_WRONG_VERSION))
+		if (node->is_proxy && MUTANT(WRONG_VERSION))
 			break;
 		if (at->writes && atomic_read_relaxed(&maker->state) == NODE_EXECUTED &&
 			maker->wrote)
@@ -415,7 +415,7 @@ static void settle(struct graph *graph, uint32_t worker, struct graph_txn *txn, 
 
 		if (atomic_read_seq_cst(&node->state) != NODE_EXECUTED)
 			continue;
-		if (fate == FATE_ABORTED && !MUTANT(MUTANT_FORGET_ROLLBACK))
+		if (fate == FATE_ABORTED && !MUTANT(FORGET_ROLLBACK))
 			atomic_write_relaxed(&node->state, (uint32_t)NODE_ABORTED);
 		release(graph, worker, node);
 	}
@@ -451,11 +451,11 @@ void graph_execute(struct graph *graph, uint32_t worker, struct operation_node *
 		atomic_sub_acq_rel(&txn->undecided, 1) == 0)
 		settle(graph, worker, txn, FATE_COMMITTED);
 	fate = atomic_read_seq_cst(&txn->fate);
-	if (graph->aborts == ABORT_LAZY || MUTANT(MUTANT_SKIP_LOGICAL)) {
+	if (graph->aborts == ABORT_LAZY || MUTANT(SKIP_LOGICAL)) {
 		release(graph, worker, node);
 		return;
 	}
-	if (fate == FATE_ABORTED && !MUTANT(MUTANT_FORGET_ROLLBACK))
+	if (fate == FATE_ABORTED && !MUTANT(FORGET_ROLLBACK))
 		atomic_write_seq_cst(&node->state, (uint32_t)NODE_ABORTED);
 	if (fate != FATE_OPEN)
 		release(graph, worker, node);
@@ -546,7 +546,7 @@ void graph_repair(struct graph *graph)
 		for (uint32_t i = 0; i < txn->count; i++)
 			out_of_reach |= !in_reach(graph, txn->operations[i]->operation);
 		if (txn->count > 0 && !out_of_reach && inputs_are_dirty(txn) &&
-			!MUTANT(MUTANT_FORGET_REDO))
+			!MUTANT(FORGET_REDO))
 			run_again(graph, txn);
 		else if (txn->count > 0 && txn->fate == FATE_ABORTED)
 			take_back(txn);

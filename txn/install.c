@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
+#include "core/mutants.h"
 #include "txn/graph.h"
-#include "txn/mutants.h"
 
 /* An entry on its way through the versions of one chain. */
 struct passage {
@@ -64,7 +64,7 @@ static void make_erased(struct passage *passage, uint64_t id)
 static void make_put(struct passage *passage, const struct operation_node *node)
 {
 	memcpy(image_value(passage), node->value, passage->chain->table->spec.value_bytes);
-	if (!MUTANT(MUTANT_LOSE_DEADLINE))
+	if (!MUTANT(LOSE_DEADLINE))
 		passage->image.entry.deadline_ns = node->deadline_ns;
 	passage->present = passage->changed = true;
 }
@@ -85,7 +85,7 @@ static bool counts(const struct operation_node *node)
 {
 	bool committed = node->txn->fate == FATE_COMMITTED && node->state == NODE_EXECUTED;
 
-	return node->wrote && (committed || MUTANT(MUTANT_LEAK_VERSION));
+	return node->wrote && (committed || MUTANT(LEAK_VERSION));
 }
 
 /* The operations of one transaction on the entry; returns the node behind them. */
@@ -157,7 +157,7 @@ static void add_transaction(struct graph *graph, struct graph_txn *txn)
 	struct engine_sums *sums = &graph->engine->shards[0].sums;
 
 	if (txn->fate == FATE_ABORTED) {
-		if (!MUTANT(MUTANT_FORGET_CONTEXT))
+		if (!MUTANT(FORGET_CONTEXT))
 			graph->restore(graph->caller, txn->slot);
 		sums->batch_aborted++;
 		sums->batch_digest += digest_mix(txn->id ^ ABORT_SALT);

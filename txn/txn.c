@@ -3,6 +3,7 @@
 
 #include "core/atomics.h"
 #include "core/digest.h"
+#include "core/mutants.h"
 #include "txn/baseline.h"
 #include "txn/engine.h"
 
@@ -237,6 +238,8 @@ uint32_t txn_lowest_absent(struct txn *txn, uint32_t table_number, uint32_t firs
 	BUG_ON(table->present == NULL || end > table->spec.ordinals);
 	if (!reaches(txn, table))
 		return UINT32_MAX;
+	if (MUTANT(SEED_IN_RESULT))
+		first = (uint32_t)(table->seed % count);
 	for (uint32_t at = first; at < end; at = (at / 64 + 1) * 64) {
 		uint64_t absent = ~atomic_read_relaxed(&table->present[at / 64]) &
 				  ~0ull << (at % 64);
@@ -483,7 +486,8 @@ static void commit_one(struct txn *txn, const struct undo *undo)
 	shard->sums.state_digest -= entry->image_hash;
 	entry->image_hash = table_image_hash(table, entry);
 	shard->sums.state_digest += entry->image_hash;
-	shard->sums.batch_digest += digest_mix(entry->image_hash);
+	shard->sums.batch_digest +=
+		digest_mix(entry->image_hash) + (MUTANT(SLOT_IN_RESULT) ? undo->entry : 0);
 	change_mark(engine, shard, undo->table, undo->entry);
 }
 
@@ -493,7 +497,9 @@ static bool end(struct txn *txn)
 	struct engine_shard *shard = txn->shard;
 
 	if (txn->aborted) {
-		take_back(engine, shard, txn->undo_start);
+		take_back(engine, shard,
+			txn->undo_start +
+				(MUTANT(KEEP_SIDE_EFFECT) && shard->undo_count > txn->undo_start));
 		shard->sums.batch_aborted++;
 		if (engine->tracks)
 			shard->sums.batch_digest += digest_mix(txn->id ^ ABORT_SALT);

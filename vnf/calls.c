@@ -5,6 +5,7 @@
 #include "core/atomics.h"
 #include "core/bytes.h"
 #include "core/digest.h"
+#include "core/mutants.h"
 #include "vnf/replica.h"
 
 void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
@@ -246,7 +247,7 @@ void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_byte
 	uint8_t *at;
 
 	memset(value, 0, value_bytes);
-	if (replica->determinants == DETERMINANT_RECORD) {
+	if (replica->determinants == DETERMINANT_RECORD || MUTANT(ASK_AGAIN)) {
 		ask(value, value_bytes, context);
 	} else {
 		const struct outcome_extra *extra = leader_determinant(replica, packet->record);
@@ -258,7 +259,7 @@ void vnf_determinant(struct vnf_packet *packet, void *value, uint32_t value_byte
 	at = value_bytes <= DETERMINANT_BYTES_MAX
 		     ? add_extra(packet, EXTRA_DETERMINANT, value_bytes)
 		     : NULL;
-	if (at != NULL)
+	if (at != NULL && !(MUTANT(DROP_DETERMINANT) && packet->id % 4 == 0))
 		memcpy(at, value, value_bytes);
 	if (at == NULL || !told)
 		diverge(packet);

@@ -8,6 +8,7 @@
 #include "core/atomics.h"
 #include "core/bytes.h"
 #include "core/digest.h"
+#include "core/mutants.h"
 #include "txn/baseline.h"
 
 /* Packets that pass all steps together: their views and scratch fit the first-level cache. */
@@ -641,7 +642,9 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 		uint64_t clock_ns = batch->records[from]->clock_ns;
 		uint32_t end = from + 1;
 
-		while (end < to && !engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns))
+		while (end < to && (MUTANT(CUT_IN_RESULT) ||
+					   !engine_crosses_quantum(
+						   clock_ns, batch->records[end]->clock_ns)))
 			end++;
 		counter_add(replica->engine.progress, 1);
 		execute_quantum(replica, from, end);

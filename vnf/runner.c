@@ -2,6 +2,7 @@
 #include "vnf/runner.h"
 
 #include "core/fault_points.h"
+#include "core/mutants.h"
 
 #define IDLE_NS 1000000
 #define BLOCKED_NS 50000
@@ -127,7 +128,7 @@ static enum status restore(struct runner *self)
 	if (head.state_digest != engine_state_digest(&self->replica.engine))
 		return STATUS_CORRUPT;
 	replica_load_counters(&self->replica);
-	self->next_batch = self->fold_batch = head.batch;
+	self->next_batch = self->fold_batch = head.batch + MUTANT(REPLAY_TOO_FEW);
 	self->next_id = head.next_id;
 	self->fold_position = self->input.position;
 	self->base_seen = head.batch;
@@ -314,7 +315,7 @@ static enum status fold_block(struct runner *self, uint32_t part, uint32_t *at)
 		FOLD_BYTES_MAX - (uint32_t)sizeof(*header), &images);
 	*header = (struct fold_header){
 		.magic = FOLD_MAGIC,
-		.batch_no = self->next_batch - 1,
+		.batch_no = self->next_batch - 1 + MUTANT(STALE_FOLD),
 		.base_line = self->fold_position,
 		.state_digest = engine_state_digest(&self->replica.engine),
 		.bytes = bytes + (uint32_t)sizeof(*header),
@@ -429,7 +430,7 @@ static enum status may_execute(struct runner *self, uint64_t batch_no)
 		/* Until somebody is promoted. */
 		return status == STATUS_SEALED ? STATUS_EMPTY : status;
 	}
-	status = find_former(self, batch_no);
+	status = MUTANT(LEAD_EARLY) ? STATUS_SEALED : find_former(self, batch_no);
 	if (status != STATUS_SEALED)
 		return status;
 	idle_reset(&self->idle);

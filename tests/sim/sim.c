@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "core/mutants.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/processes.h"
@@ -34,6 +35,19 @@
 #define COVERING 2000 /* schedules: so many must come to see all that there is to see */
 
 struct verdict *verdict;
+enum mutant mutant = MUTANT_NONE;
+
+static const char *const mutant_names[MUTANTS_COUNT] = {
+#define X(name, text) [MUTANT_##name] = #name,
+	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X)
+#undef X
+};
+
+static const char *const mutant_texts[MUTANTS_COUNT] = {
+#define X(name, text) [MUTANT_##name] = text,
+	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X)
+#undef X
+};
 
 static struct {
 	uint64_t schedules, seed;
@@ -279,6 +293,79 @@ static int campaign(void)
 	return violations != 0 || (!all && done >= COVERING);
 }
 
+/* How many schedules it takes to catch a seeded bug; 0: so many do not. */
+static uint64_t catch_mutant(enum mutant which)
+{
+	uint64_t schedules = 0;
+	struct plan plan;
+	bool held = true;
+
+	mutant = which;
+	while (held && schedules < options.schedules) {
+		plan_make(&plan, options.seed + schedules++);
+		held = try_schedule(&plan);
+	}
+	mutant = MUTANT_NONE;
+	return held ? 0 : schedules;
+}
+
+/* The code without them passes the schedules that catch the mutants. */
+static bool holds_without(uint64_t schedules)
+{
+	struct plan plan;
+
+	for (uint64_t i = 0; i < schedules; i++) {
+		plan_make(&plan, options.seed + i);
+		if (!try_schedule(&plan))
+			return false;
+	}
+	return true;
+}
+
+static void print_mutant(int which, uint64_t schedules)
+{
+	printf("%-18s %-62s ", mutant_names[which], mutant_texts[which]);
+	if (schedules > 0)
+		printf("%5llu schedules: %s, %.90s\n", (unsigned long long)schedules,
+			verdict->invariant, verdict->text);
+	else
+		printf("NOT CAUGHT in %llu schedules\n", (unsigned long long)options.schedules);
+	fflush(stdout);
+}
+
+static int mutants(void)
+{
+	bool all = strcmp(options.mutant, "all") == 0;
+	uint64_t most = 0;
+	uint32_t caught = 0, missed = 0;
+
+	for (int m = all ? MUTANTS_ENGINE_LAST + 1 : MUTANT_NONE + 1; m < MUTANTS_COUNT; m++) {
+		uint64_t schedules;
+
+		if (mutant_names[m] == NULL ||
+			(!all && strcmp(options.mutant, mutant_names[m]) != 0))
+			continue;
+		schedules = catch_mutant((enum mutant)m);
+		most = schedules > most ? schedules : most;
+		caught += schedules > 0;
+		missed += schedules == 0;
+		print_mutant(m, schedules);
+	}
+	if (caught + missed == 0) {
+		fprintf(stderr, "sim: there is no mutant '%s': see core/mutants.h, or say all\n",
+			options.mutant);
+		return 2;
+	}
+	if (!holds_without(most)) {
+		printf("the code without them does not pass these schedules\n");
+		return 1;
+	}
+	printf("%u of %u seeded bugs caught, after %llu schedules at most, which the code without "
+	       "them passes\n",
+		caught, caught + missed, (unsigned long long)most);
+	return missed != 0;
+}
+
 static int one(void)
 {
 	struct plan plan;
@@ -312,6 +399,8 @@ static bool parse(int argc, char **argv)
 			options.seed = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--workers") == 0)
 			options.workers = (uint32_t)strtoul(value, NULL, 10);
+		else if (strcmp(argv[i], "--mutant") == 0)
+			options.mutant = value;
 		else if (strcmp(argv[i], "--without-mask") == 0)
 			options.without = (uint32_t)strtoul(value, NULL, 10);
 		else if (strcmp(argv[i], "--packets") == 0)
@@ -327,11 +416,14 @@ int main(int argc, char **argv)
 {
 	if (!parse(argc, argv)) {
 		fprintf(stderr,
-			"usage: sim [--schedules N] [--seed S] [--workers 1-16] | sim --seed S "
-			"--trace [--without-mask M] [--packets N]\n");
+			"usage: sim [--schedules N] [--seed S] [--workers 1-16]\n"
+			"       sim --seed S --trace [--without-mask M] [--packets N]\n"
+			"       sim --mutant NAME|all [--schedules N] [--seed S]\n");
 		return 2;
 	}
 	tally = shared_memory(sizeof(*tally));
 	verdict = shared_memory(sizeof(*verdict));
+	if (options.mutant != NULL)
+		return mutants();
 	return options.one ? one() : campaign();
 }

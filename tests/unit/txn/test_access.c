@@ -22,7 +22,7 @@
 #include "tests/unit/random.h"
 #include "tests/unit/txn/model.h"
 #include "txn/access.h"
-#include "txn/mutants.h"
+#include "core/mutants.h"
 
 #define STEPS_MAX 2000000 /* of a team, for one thing: more is a hang */
 
@@ -461,7 +461,7 @@ static void test_mutants_are_caught(void **state)
 {
 	(void)state;
 	assert_int_equal(caught_after(MUTANT_NONE, 3), 0);
-	for (int m = MUTANT_NONE + 1; m < MUTANTS_COUNT; m++) {
+	for (int m = MUTANT_NONE + 1; m < MUTANTS_ENGINE_LAST; m++) {
 		uint32_t after = caught_after((enum mutant)m, 50);
 
 		print_message("seeded bug %d: caught after %u programs\n", m, after);
