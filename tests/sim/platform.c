@@ -300,7 +300,7 @@ void watched_signal(const struct watched *watched, int number)
 
 	(void)number;
 	if (process != NULL)
-		process_end(process, "is killed by the manager");
+		process_kill(process);
 }
 
 char sight_thread(uint32_t pid, uint32_t tid, uint64_t *cpu_ns)

@@ -112,7 +112,7 @@ static void obey(const struct message *order)
 	if (order->type == MESSAGE_START && found == NULL)
 		start_process(order);
 	if (order->type == MESSAGE_KILL && found != NULL)
-		process_end(found, "is killed by the supervisor");
+		process_kill(found);
 	if (order->type == MESSAGE_DONE)
 		supervisor.done = world.over = true;
 }

@@ -177,10 +177,28 @@ static void skip_time(uint64_t until_ns)
 		if (at_ns < next_ns)
 			next_ns = at_ns;
 	}
+	for (uint32_t i = 0; i < world.processes_count; i++)
+		if (world.processes[i].alive && world.processes[i].dies_at_ns != 0 &&
+			world.processes[i].dies_at_ns < next_ns)
+			next_ns = world.processes[i].dies_at_ns;
 	if (faults_next_ns() < next_ns)
 		next_ns = faults_next_ns();
 	if (next_ns > world.now_ns)
 		world.now_ns = next_ns;
+}
+
+void process_kill(struct process *process)
+{
+	if (process->alive && process->dies_at_ns == 0)
+		process->dies_at_ns = world.now_ns + 1 + world_random(2) * world_random(3000000);
+}
+
+static void deliver_kills(void)
+{
+	for (uint32_t i = 0; i < world.processes_count; i++)
+		if (world.processes[i].alive && world.processes[i].dies_at_ns != 0 &&
+			world.processes[i].dies_at_ns <= world.now_ns)
+			process_end(&world.processes[i], "is killed by the manager");
 }
 
 bool world_run(uint64_t until_ns)
@@ -190,6 +208,7 @@ bool world_run(uint64_t until_ns)
 		uint64_t took_ns;
 
 		faults_by_time();
+		deliver_kills();
 		thread = choose();
 		if (thread == NULL) {
 			skip_time(until_ns);

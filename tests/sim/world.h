@@ -51,6 +51,7 @@ struct process {
 	bool alive;
 	bool stopped; /* SIGSTOP */
 	uint64_t still_until_ns;
+	uint64_t dies_at_ns; /* a signal is on its way; 0: none */
 	uint32_t slowness; /* 1: as fast as can be */
 	uint64_t stores;
 	bool corrupts; /* what it publishes next */
@@ -105,6 +106,9 @@ struct thread *thread_start(struct process *process, const char *name, void (*ma
 
 /* Its threads run no more; their owner words say so. Comes back unless it is the current one. */
 void process_end(struct process *process, const char *why);
+
+/* SIGKILL, which takes its time to arrive: until then it may run. */
+void process_kill(struct process *process);
 
 /* Within threads. */
 void world_sleep(uint64_t ns);
