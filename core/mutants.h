@@ -28,7 +28,6 @@
 	X(READ_UNPUBLISHED, "a reader goes on to what is written and not published")               \
 	X(RELEASE_EARLY, "outputs leave before they are durable")                                  \
 	X(RELEASE_TWICE, "at a takeover a batch leaves twice")                                     \
-	X(SKIP_RELEASE, "at a takeover a batch does not leave")                                    \
 	X(TRIM_TOO_FAR, "a writer overwrites one block that a reader still needs")                 \
 	X(TRIM_PAST_BASE, "the base journal goes on where one stage needs it still")               \
 	X(REPLAY_TOO_FEW, "a restored replica begins one batch late")                              \

@@ -82,6 +82,9 @@ enum status wire_id_untag(uint8_t *frame, size_t *frame_bytes, struct wire_id *i
 			return STATUS_INVALID;
 		packed = packed << 12 | vid;
 	}
+	/* We put them on nothing that has our tag type already. */
+	if (load_be16(frame + MAC_BYTES + WIRE_BYTES) == WIRE_TPID)
+		return STATUS_INVALID;
 	id->sequencer = (uint8_t)(packed >> 33);
 	id->sequence = (uint32_t)(packed >> 5) & WIRE_SEQUENCE_MASK;
 	id->version = packed & 31;

@@ -65,7 +65,10 @@ bool wire_id_expressible(struct wire_id id);
 MUST_CHECK enum status wire_id_tag(struct wire_id id, uint8_t *frame, size_t *frame_bytes,
 	size_t capacity_bytes);
 
-/* Takes exactly our three tags off. Errors: NOT_FOUND (not our tag type), INVALID (bad VLAN ID). */
+/*
+ * Takes exactly our three tags off. Errors: NOT_FOUND (not our tag type), INVALID (bad VLAN ID, or
+ * there are more than three).
+ */
 MUST_CHECK enum status wire_id_untag(uint8_t *frame, size_t *frame_bytes, struct wire_id *id);
 
 #endif

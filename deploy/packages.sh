@@ -8,7 +8,7 @@ set -eu
 
 build="gcc libc6-dev make ninja-build cmake pkg-config libdpdk-dev libisal-dev librocksdb-dev libevent-dev
 	libssl-dev libyaml-dev libjansson-dev libxxhash-dev libpcap-dev zlib1g-dev"
-test="git libcmocka-dev clang-format-14 tshark tcpdump iproute2 iputils-ping ethtool util-linux python3"
+test="git libcmocka-dev clang-14 libclang-rt-14-dev spin clang-format-14 tshark tcpdump iproute2 iputils-ping ethtool util-linux python3"
 
 fail()
 {

@@ -297,8 +297,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 		catch_up(egress);
 		return 0;
 	}
-	if (!MUTANT(SKIP_RELEASE) || source->incarnation <= egress->page->stages->replicas[0].incarnation)
-		release_batch(egress, &egress->batch, &outcome);
+	release_batch(egress, &egress->batch, &outcome);
 	if (MUTANT(RELEASE_TWICE) && atomic_read_relaxed(&egress->page->open_failovers) != 0)
 		release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);

@@ -11,7 +11,7 @@ traces=../shared/traces
 passed=0
 failed=0
 
-note() { printf '\n== %s\n' "$*"; }
+note() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 count() { passed=$((passed + $1)); failed=$((failed + $2)); }
 finish() { printf '\n%d passed, %d failed\n' "$passed" "$failed"; [ "$failed" -eq 0 ]; exit; }
 
@@ -87,6 +87,9 @@ done
 
 script "simulated schedules" tests/sim/run.sh "$build/sim" 10000
 script "simulated schedules, sanitized" tests/sim/run.sh "$build/sim_sanitized" 200 500001
+one "every seeded bug is caught" "$build/sim" --mutant all --schedules 3000 --workers "$(nproc)"
+script "specifications" tests/spec/run.sh
+script "fuzzing" tests/fuzz/run.sh 5
 export UNDERSTUDY=$PWD/$build/understudy
 CAPTURES=$PWD/tests/traces/office.pcap
 if [ -d "$traces" ]; then

@@ -642,9 +642,9 @@ void replica_execute(struct replica *replica, const struct batch_view *batch, ui
 		uint64_t clock_ns = batch->records[from]->clock_ns;
 		uint32_t end = from + 1;
 
-		while (end < to && (MUTANT(CUT_IN_RESULT) ||
-					   !engine_crosses_quantum(
-						   clock_ns, batch->records[end]->clock_ns)))
+		while (end < to &&
+			(MUTANT(CUT_IN_RESULT) ||
+				!engine_crosses_quantum(clock_ns, batch->records[end]->clock_ns)))
 			end++;
 		counter_add(replica->engine.progress, 1);
 		execute_quantum(replica, from, end);

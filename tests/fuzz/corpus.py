@@ -96,7 +96,8 @@ def main():
     traces = sys.argv[2] if len(sys.argv) > 2 else None
     captures = glob.glob(os.path.join(ROOT, "tests/traces/*.pcap"))
     if traces and os.path.isdir(traces):
-        captures += [p for p in glob.glob(os.path.join(traces, "**/*.pcap*"), recursive=True) if os.path.getsize(p) < 65536]
+        captures += [p for p in glob.glob(os.path.join(traces, "**/*.pcap*"), recursive=True)
+                     if os.path.isfile(p) and os.path.getsize(p) < 65536]
     for name, data in records():
         put("fuzz_records", name, data)
     for name, frames in catalogue():

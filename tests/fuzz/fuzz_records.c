@@ -23,8 +23,8 @@ static void open_outcome(const uint8_t *bytes, size_t size, const struct batch_v
 	for (uint32_t i = 0; i < outcome.header->count; i++) {
 		size_t length = 64;
 
-		(void)!delta_apply(
-			frame, &length, sizeof(frame), delta, outcome.records[i].delta_bytes);
+		(void)!delta_apply(frame, &length, sizeof(frame), delta,
+			outcome.records[i].delta_bytes);
 		delta += outcome.records[i].delta_bytes;
 	}
 	while ((extra = outcome_extra_next(&outcome, &offset)) != NULL)

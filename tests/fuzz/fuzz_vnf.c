@@ -46,22 +46,30 @@ static uint32_t split(const uint8_t *data, size_t size, struct packet *packets)
 	return count;
 }
 
+#ifndef FUZZ_COUNTER
 static const char *const inside[] = {"10.0.0.0/8"};
+#endif
 #ifdef FUZZ_NAT
-static const char *const pool[] = {"192.0.2.1"};
-static const struct vnf_setting settings[] = {{"inside", inside, 1, 1}, {"pool", pool, 1, 2}};
+static const char *const pool[] = {"192.0.2.1"}, *const high[] = {"1151"},
+			 *const capacity[] = {"100"};
+static const struct vnf_setting settings[] = {{"inside", inside, 1, 1}, {"pool", pool, 1, 2},
+	{"port_high", high, 1, 3}, {"capacity", capacity, 1, 4}};
 #elif defined(FUZZ_BALANCER)
-static const char *const vip[] = {"any"}, *const ports[] = {"80", "443"}, *const capacity[] = {"40"},
-				     *const servers[] = {"198.51.100.11", "198.51.100.12"};
+static const char *const vip[] = {"any"}, *const ports[] = {"80", "443"},
+			 *const capacity[] = {"40"},
+			 *const servers[] = {"198.51.100.11", "198.51.100.12"};
 static const struct vnf_setting settings[] = {{"inside", inside, 1, 1}, {"vip", vip, 1, 2},
 	{"ports", ports, 2, 3}, {"servers", servers, 2, 4}, {"capacity", capacity, 1, 5}};
-#else
+#elif defined(FUZZ_DETECTOR)
 static const struct vnf_setting settings[] = {{"inside", inside, 1, 1}};
+#elif defined(FUZZ_COUNTER)
+static const char *const every[] = {"2"};
+static const struct vnf_setting settings[] = {{"every", every, 1, 1}};
 #endif
 
 static struct replica *open_replica(uint64_t hash_seed)
 {
-	char error[CONFIG_ERROR_BYTES / 2] = "";
+	char error[256] = "";
 	struct vnf_setup setup = {.settings = settings,
 		.settings_count = sizeof(settings) / sizeof(settings[0]),
 		.homes = 4,

@@ -14,13 +14,15 @@ static void take_tags(const uint8_t *data, size_t size)
 {
 	uint8_t *frame = malloc(size + WIRE_BYTES + 1);
 	size_t bytes = size;
-	struct wire_id id;
+	struct wire_id id, again;
 
 	memcpy(frame, data, size);
 	if (wire_id_untag(frame, &bytes, &id) == STATUS_OK &&
-		wire_id_tag(id, frame, &bytes, size + WIRE_BYTES) == STATUS_OK &&
-		(bytes != size || memcmp(frame, data, size) != 0))
-		abort(); /* back and forth is the same */
+		(wire_id_tag(id, frame, &bytes, size + WIRE_BYTES) != STATUS_OK || bytes != size ||
+			wire_id_untag(frame, &bytes, &again) != STATUS_OK ||
+			again.sequence != id.sequence || again.sequencer != id.sequencer ||
+			again.version != id.version))
+		abort(); /* what was taken off can be put on, and is the same */
 	free(frame);
 }
 

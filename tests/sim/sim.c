@@ -3,8 +3,8 @@
  * Runs simulated schedules, each in a process of its own:
  *
  *	sim [--schedules N] [--seed S] [--workers N] [--json FILE]   a campaign, from seed S on
- *	sim --seed S --trace [--without N,N...] [--packets N]        one schedule, told step by step
- *	sim --mutant NAME|all [--schedules N]                        seeded bugs, each to be caught
+ *	sim --seed S --trace [--without-mask M] [--packets N]        one schedule, told step by step
+ *	sim --mutant NAME|all [--schedules N] [--seed S]             seeded bugs, each to be caught
  *
  * What violates an invariant is made smaller, printed, and repeated by the command that is printed
  * with it. Exit status 0: nothing was found (of mutants: all were).
@@ -252,6 +252,34 @@ static bool print_coverage(const struct tally *sum)
 	return all;
 }
 
+static void write_json(const struct tally *sum, uint64_t violations, uint64_t done, double seconds)
+{
+	json_t *root = json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "schedules",
+		(json_int_t)done, "seed", (json_int_t)options.seed, "violations",
+		(json_int_t)violations, "virtual_s", (double)sum->virtual_ns / 1e9, "real_s",
+		seconds, "batches", (json_int_t)sum->batches, "outputs", (json_int_t)sum->packets,
+		"failovers", (json_int_t)sum->failovers, "promotions", (json_int_t)sum->promotions,
+		"turns", (json_int_t)sum->switches);
+	json_t *faults = json_object(), *points = json_object(), *seen = json_object();
+
+	for (uint32_t i = 0; i < FAULT_KINDS; i++)
+		json_object_set_new(faults, fault_kind_texts[i],
+			json_integer((json_int_t)sum->faults[i]));
+	for (uint32_t i = 0; i < FAULT_POINTS; i++)
+		json_object_set_new(points, point_names[i],
+			json_pack("{s:I, s:I}", "reached", (json_int_t)sum->points[i], "faults",
+				(json_int_t)sum->died_at[i]));
+	for (uint32_t i = 0; i < SOMETIMES; i++)
+		json_object_set_new(seen, sometimes_texts[i],
+			json_integer((json_int_t)sum->sometimes[i]));
+	json_object_set_new(root, "faults", faults);
+	json_object_set_new(root, "fault_points", points);
+	json_object_set_new(root, "sometimes", seen);
+	if (json_dump_file(root, options.json, JSON_INDENT(2)) != 0)
+		fprintf(stderr, "sim: %s cannot be written\n", options.json);
+	json_decref(root);
+}
+
 static int campaign(void)
 {
 	struct tally *tallies = shared_memory(sizeof(*tallies) * WORKERS_LIMIT);
@@ -288,6 +316,8 @@ static int campaign(void)
 		(double)sum.virtual_ns / (double)took_ns, (unsigned long long)sum.batches,
 		(unsigned long long)sum.packets, (unsigned long long)sum.failovers,
 		(unsigned long long)sum.promotions, (unsigned long long)sum.folds);
+	if (options.json != NULL)
+		write_json(&sum, violations, done, (double)took_ns / 1e9);
 	if (!all)
 		printf("NOT COVERED: what has 0 above was never reached\n");
 	return violations != 0 || (!all && done >= COVERING);
@@ -322,36 +352,66 @@ static bool holds_without(uint64_t schedules)
 	return true;
 }
 
-static void print_mutant(int which, uint64_t schedules)
+struct catch
 {
-	printf("%-18s %-62s ", mutant_names[which], mutant_texts[which]);
-	if (schedules > 0)
-		printf("%5llu schedules: %s, %.90s\n", (unsigned long long)schedules,
-			verdict->invariant, verdict->text);
-	else
-		printf("NOT CAUGHT in %llu schedules\n", (unsigned long long)options.schedules);
-	fflush(stdout);
+	uint64_t schedules; /* 0: not caught */
+	struct verdict verdict;
+};
+
+static bool is_wanted(int which)
+{
+	if (mutant_names[which] == NULL)
+		return false;
+	if (strcmp(options.mutant, "all") == 0)
+		return which > MUTANTS_ENGINE_LAST;
+	return strcmp(options.mutant, mutant_names[which]) == 0;
+}
+
+/* The caught ones, and the greatest number of schedules that one took. */
+static uint32_t print_mutants(const struct catch *catches, uint64_t *most, uint32_t *wanted)
+{
+	uint32_t caught = 0;
+
+	for (int m = MUTANT_NONE + 1; m < MUTANTS_COUNT; m++) {
+		const struct catch *one = &catches[m];
+
+		if (!is_wanted(m))
+			continue;
+		(*wanted)++;
+		caught += one->schedules > 0;
+		*most = one->schedules > *most ? one->schedules : *most;
+		printf("%-18s %-62s ", mutant_names[m], mutant_texts[m]);
+		if (one->schedules > 0)
+			printf("%5llu schedules: %s, %.90s\n", (unsigned long long)one->schedules,
+				one->verdict.invariant, one->verdict.text);
+		else
+			printf("NOT CAUGHT in %llu schedules\n",
+				(unsigned long long)options.schedules);
+	}
+	return caught;
 }
 
 static int mutants(void)
 {
-	bool all = strcmp(options.mutant, "all") == 0;
+	struct catch *catches = shared_memory(sizeof(*catches) * MUTANTS_COUNT);
+	struct verdict *verdicts = shared_memory(sizeof(*verdicts) * WORKERS_LIMIT);
+	uint32_t caught, wanted = 0;
 	uint64_t most = 0;
-	uint32_t caught = 0, missed = 0;
 
-	for (int m = all ? MUTANTS_ENGINE_LAST + 1 : MUTANT_NONE + 1; m < MUTANTS_COUNT; m++) {
-		uint64_t schedules;
-
-		if (mutant_names[m] == NULL ||
-			(!all && strcmp(options.mutant, mutant_names[m]) != 0))
-			continue;
-		schedules = catch_mutant((enum mutant)m);
-		most = schedules > most ? schedules : most;
-		caught += schedules > 0;
-		missed += schedules == 0;
-		print_mutant(m, schedules);
-	}
-	if (caught + missed == 0) {
+	for (uint32_t w = 0; w < options.workers; w++)
+		if (fork() == 0) {
+			verdict = &verdicts[w];
+			for (int m = MUTANT_NONE + 1; m < MUTANTS_COUNT; m++)
+				if (is_wanted(m) && (uint32_t)m % options.workers == w) {
+					catches[m].schedules = catch_mutant((enum mutant)m);
+					catches[m].verdict = *verdict;
+				}
+			_Exit(0);
+		}
+	while (wait(NULL) > 0)
+		continue;
+	caught = print_mutants(catches, &most, &wanted);
+	if (wanted == 0) {
 		fprintf(stderr, "sim: there is no mutant '%s': see core/mutants.h, or say all\n",
 			options.mutant);
 		return 2;
@@ -362,8 +422,8 @@ static int mutants(void)
 	}
 	printf("%u of %u seeded bugs caught, after %llu schedules at most, which the code without "
 	       "them passes\n",
-		caught, caught + missed, (unsigned long long)most);
-	return missed != 0;
+		caught, wanted, (unsigned long long)most);
+	return caught != wanted;
 }
 
 static int one(void)
@@ -399,6 +459,8 @@ static bool parse(int argc, char **argv)
 			options.seed = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--workers") == 0)
 			options.workers = (uint32_t)strtoul(value, NULL, 10);
+		else if (strcmp(argv[i], "--json") == 0)
+			options.json = value;
 		else if (strcmp(argv[i], "--mutant") == 0)
 			options.mutant = value;
 		else if (strcmp(argv[i], "--without-mask") == 0)
@@ -416,7 +478,7 @@ int main(int argc, char **argv)
 {
 	if (!parse(argc, argv)) {
 		fprintf(stderr,
-			"usage: sim [--schedules N] [--seed S] [--workers 1-16]\n"
+			"usage: sim [--schedules N] [--seed S] [--workers 1-16] [--json FILE]\n"
 			"       sim --seed S --trace [--without-mask M] [--packets N]\n"
 			"       sim --mutant NAME|all [--schedules N] [--seed S]\n");
 		return 2;

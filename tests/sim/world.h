@@ -52,7 +52,7 @@ struct process {
 	bool stopped; /* SIGSTOP */
 	uint64_t still_until_ns;
 	uint64_t dies_at_ns; /* a signal is on its way; 0: none */
-	uint32_t slowness; /* 1: as fast as can be */
+	uint32_t slowness;   /* 1: as fast as can be */
 	uint64_t stores;
 	bool corrupts; /* what it publishes next */
 	bool corrupted;

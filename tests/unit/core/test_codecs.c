@@ -62,6 +62,20 @@ static void test_wire_ids_avoid_reserved_vids(void **state)
 	assert_true(expressible > 190000);
 }
 
+/* Four tags of our type: not our doing. */
+static void test_wire_id_has_three_tags(void **state)
+{
+	uint8_t frame[60] = {0};
+	size_t bytes = sizeof(frame);
+	struct wire_id id;
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++)
+		memcpy(frame + 12 + 4 * i, "\x9a\x5e\x00\x05", 4);
+	assert_int_equal(wire_id_untag(frame, &bytes, &id), STATUS_INVALID);
+	assert_int_equal(bytes, sizeof(frame));
+}
+
 static void test_wire_sequences_wrap(void **state)
 {
 	(void)state;
@@ -320,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wire_ids_avoid_reserved_vids),
+		cmocka_unit_test(test_wire_id_has_three_tags),
 		cmocka_unit_test(test_wire_sequences_wrap),
 		cmocka_unit_test(test_batch_survives_any_bytes),
 		cmocka_unit_test(test_batch_cut),
