@@ -34,6 +34,10 @@ static bool fail(struct reader *reader, const yaml_node_t *node, const char *for
 	va_start(arguments, format);
 	vsnprintf(reader->error + used, CONFIG_ERROR_BYTES - (size_t)used, format, arguments);
 	va_end(arguments);
+	/* What is quoted from the file may be of several lines, or talk to a terminal. */
+	for (char *at = reader->error; *at != 0; at++)
+		if ((unsigned char)*at < ' ' || *at == 127)
+			*at = '?';
 	return false;
 }
 

@@ -89,7 +89,7 @@ script "simulated schedules" tests/sim/run.sh "$build/sim" 10000
 script "simulated schedules, sanitized" tests/sim/run.sh "$build/sim_sanitized" 200 500001
 one "every seeded bug is caught" "$build/sim" --mutant all --schedules 3000 --workers "$(nproc)"
 script "specifications" tests/spec/run.sh
-script "fuzzing" tests/fuzz/run.sh 5
+script "fuzzing" tests/fuzz/run.sh
 export UNDERSTUDY=$PWD/$build/understudy
 CAPTURES=$PWD/tests/traces/office.pcap
 if [ -d "$traces" ]; then

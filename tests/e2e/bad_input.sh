@@ -67,6 +67,7 @@ edited 's/^    slaves: 1/    slaves: 1\n    colour: red/'; run_refused "unknown 
 edited 's/{inside:/{colour: red, inside:/'; run_refused "unknown setting of a VNF" 'c\.yaml:[0-9]+' "'?colour"
 edited '$a chain: twice'; run_refused "duplicate key" 'c\.yaml:13' "duplicate key 'chain'"
 edited 's/pool: /pool: [192.0.2.9], pool: /'; run_refused "duplicate setting of a VNF" 'c\.yaml:[0-9]+' "duplicate key 'pool'"
+edited '$a hang_ms: "1\\n  2\\e[31m"'; run_refused "a value of several lines, in one" 'c\.yaml:13' "'hang_ms' is '1\?  2\?\[31m'"
 edited '$a hang_ms: 1'; run_refused "number out of range" 'c\.yaml:13' "'hang_ms' is '1'" 'from 5 to 60000'
 edited 's/slaves: 1/slaves: 9/'; run_refused "too many slaves" 'c\.yaml:9' "'slaves' is '9'"
 edited '$a journal: 100MiB'; run_refused "journal no power of two" 'c\.yaml:13' 'power of two'
