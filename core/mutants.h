@@ -51,11 +51,23 @@
 	X(MISCOUNT, "what leaves is counted in bursts, not in packets")                            \
 	X(KEEP_SIDE_EFFECT, "an aborted transaction's change stays")
 
+/* What the simulator found in the chain as it was: so that it stays found. */
+#define FOUND_MUTANTS(X)                                                                           \
+	X(FOUND_FORGOTTEN, "a former leader's journal goes before the new one has read it")        \
+	X(FOUND_IDLE_LEADER, "a new leader is done with former ones only when input comes")        \
+	X(FOUND_HALF_RING, "a dead reader less than half a ring behind is not detached")           \
+	X(FOUND_OWING, "one that is stopped and asked to read a journal is not noticed")           \
+	X(FOUND_UNSEEN, "the journal of a replica that died in its start stays")                   \
+	X(FOUND_UNADOPTED, "a new manager does not know of journals that a former one had sealed") \
+	X(FOUND_NOBODY, "a new manager takes a replica that was never ordered for the leader")     \
+	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")
+
 enum mutant {
 	MUTANT_NONE,
 #define X(name, text) MUTANT_##name,
 	ENGINE_MUTANTS(X) MUTANTS_ENGINE_LAST,
-	CHAIN_MUTANTS(X)
+	CHAIN_MUTANTS(X) MUTANTS_CHAIN_LAST,
+	FOUND_MUTANTS(X)
 #undef X
 		MUTANTS_COUNT
 };

@@ -215,7 +215,9 @@ uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_ov
 		if (reader->gate == GATE_NONE || reader->gate == GATE_REQUIRED)
 			continue;
 		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >=
-			writer->needed)
+			(MUTANT(FOUND_HALF_RING)
+					? writer->position + writer->journal->ring_lines / 2
+					: writer->needed))
 			continue;
 		if ((!owner_is_dead(&reader->owner) && !patience_over) || MUTANT(KEEP_BLOCKER))
 			continue;

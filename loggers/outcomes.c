@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loggers/outcomes.h"
 
+#include "core/mutants.h"
+
 #define ATTACH_TRIES 100
 #define BATCH_UNKNOWN UINT64_MAX /* of a source attached in mid-journal: its next outcome tells */
 
@@ -71,7 +73,7 @@ static void skip_folds(struct outcomes *outcomes, struct outcome_source *source)
 		block_is_fold(payload, bytes))
 		journal_advance(&source->reader);
 	source->reader.lazy = lazy;
-	if (status == STATUS_SEALED)
+	if (status == STATUS_SEALED && !MUTANT(FOUND_SEALED_END))
 		source_leave(outcomes, source);
 }
 

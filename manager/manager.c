@@ -376,7 +376,7 @@ static void forget_unseen(struct manager *self, const struct message *exited)
 {
 	char name[NAME_BYTES];
 
-	if (watcher_find(&self->watcher, exited->incarnation) != NULL)
+	if (watcher_find(&self->watcher, exited->incarnation) != NULL || MUTANT(FOUND_UNSEEN))
 		return;
 	page_journal_name(name, stage_name(self, exited->stage), exited->number,
 		exited->incarnation);
@@ -515,8 +515,9 @@ static bool may_forget(const struct manager *self, const struct watched *watched
 		return false;
 	return self->role.config->stages[watched->stage].variant != VARIANT_PASSIVE ||
 	       (leader->incarnation != watched->incarnation &&
-		       atomic_read_acquire(&stage->replicas[leader->replica].determines) ==
-			       leader->incarnation);
+		       (MUTANT(FOUND_FORGOTTEN) ||
+			       atomic_read_acquire(&stage->replicas[leader->replica].determines) ==
+				       leader->incarnation));
 }
 
 static void watch_replicas(struct manager *self, uint64_t now_ns)
@@ -722,7 +723,8 @@ static bool adopt(struct manager *self)
 {
 	if (!sight_adopt(&self->failover, self->role.page))
 		return false;
-	adopt_lost(self);
+	if (!MUTANT(FOUND_UNADOPTED))
+		adopt_lost(self);
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
 			adopt_replica(self, s, r);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manager/sight.h"
 
+#include "core/mutants.h"
+
 static enum replica_phase phase_of(const struct page_replica *replica)
 {
 	if (replica->incarnation == 0)
@@ -29,7 +31,8 @@ bool sight_adopt(struct failover *failover, const struct page *page)
 			stage->replicas[r].phase = phase_of(replica);
 			if (stage->replicas[r].phase >= PHASE_RUNNING)
 				stage->replicas[r].attached = UINT32_MAX; /* or it were not */
-			if (leader->incarnation != 0 && leader->incarnation == replica->incarnation)
+			if ((leader->incarnation != 0 || MUTANT(FOUND_NOBODY)) &&
+				leader->incarnation == replica->incarnation)
 				stage->leader = (int)r;
 		}
 	}

@@ -87,7 +87,7 @@ done
 
 script "simulated schedules" tests/sim/run.sh "$build/sim" 10000
 script "simulated schedules, sanitized" tests/sim/run.sh "$build/sim_sanitized" 200 500001
-one "every seeded bug is caught" "$build/sim" --mutant all --schedules 3000 --workers "$(nproc)"
+script "seeded bugs" tests/sim/mutants.sh "$build/sim"
 script "specifications" tests/spec/run.sh
 script "fuzzing" tests/fuzz/run.sh
 export UNDERSTUDY=$PWD/$build/understudy

@@ -468,7 +468,8 @@ static enum status work(struct runner *self)
 	self->waits_for = WAIT_INPUT;
 	status = open_batch(self);
 	/* A new leader need not wait for input to be done with its predecessors. */
-	if (status == STATUS_EMPTY && self->passive && !self->determines && runner_leads(self))
+	if (status == STATUS_EMPTY && self->passive && !self->determines && runner_leads(self) &&
+		!MUTANT(FOUND_IDLE_LEADER))
 		(void)may_execute(self, self->next_batch);
 	if (status != STATUS_OK)
 		return status;

@@ -85,6 +85,7 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 			      : chance(dice, 2) ? SIM_DISK_ERROR
 						: SIM_DISK_FULL;
 		fault->victim = chance(dice, 2) ? PROCESS_SEQUENCER : PROCESS_LOGGER;
+		plan->disk |= fault->kind != SIM_KILL;
 	}
 	if (fault->kind == SIM_CORRUPT)
 		fault->victim = PROCESS_REPLICA;
@@ -103,7 +104,9 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 		break;
 	case 2:
 		fault->when = WHEN_STORE;
-		fault->at = 1 + roll(dice, chance(dice, 2) ? 100 : 2000);
+		fault->at = 1 + roll(dice, fault->victim == PROCESS_MANAGER ? 60
+					   : chance(dice, 2)		    ? 100
+									    : 2000);
 		break;
 	default:
 		fault->when = WHEN_TIME;
@@ -112,6 +115,23 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 		break;
 	}
 	plan->faults_count++;
+}
+
+/* More than the rings hold, while a replica stands still in the middle of a batch, and no hang. */
+static void make_flood(struct plan *plan, struct dice *dice)
+{
+	plan->packets = 900 + (uint32_t)roll(dice, 900);
+	plan->burst = 4 + (uint32_t)roll(dice, 8);
+	plan->gap_ns = 20000;
+	plan->hang_ms = 5 + (uint32_t)roll(dice, 10);
+	plan->faults[plan->faults_count++] = (struct planned_fault){.kind = SIM_STALL,
+		.when = WHEN_POINT,
+		.at = 1 + roll(dice, 400),
+		.point = POINT_MID_TRANSACTION,
+		.victim = PROCESS_REPLICA,
+		.self = chance(dice, 2),
+		.stage = (uint32_t)roll(dice, plan->stages),
+		.for_ns = 1000000 * (30 + roll(dice, 120))};
 }
 
 void plan_make(struct plan *plan, uint64_t seed)
@@ -131,6 +151,8 @@ void plan_make(struct plan *plan, uint64_t seed)
 	plan->duplicate = chance(&dice, 3) ? 2 + (uint32_t)roll(&dice, 8) : 0;
 	plan->port_take = 1 + (uint32_t)roll(&dice, 64);
 	plan->uneven = chance(&dice, 3);
+	if (chance(&dice, 8))
+		make_flood(plan, &dice);
 	fatal = chance(&dice, 40);
 	faults = (uint32_t)roll(&dice, 5);
 	for (uint32_t i = 0; i < faults + fatal; i++)

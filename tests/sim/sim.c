@@ -4,7 +4,7 @@
  *
  *	sim [--schedules N] [--seed S] [--workers N] [--json FILE]   a campaign, from seed S on
  *	sim --seed S --trace [--without-mask M] [--packets N]        one schedule, told step by step
- *	sim --mutant NAME|all [--schedules N] [--seed S]             seeded bugs, each to be caught
+ *	sim --mutant NAME|all|found [--schedules N] [--seed S]       seeded bugs, each to be caught
  *
  * What violates an invariant is made smaller, printed, and repeated by the command that is printed
  * with it. Exit status 0: nothing was found (of mutants: all were).
@@ -39,13 +39,13 @@ enum mutant mutant = MUTANT_NONE;
 
 static const char *const mutant_names[MUTANTS_COUNT] = {
 #define X(name, text) [MUTANT_##name] = #name,
-	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X)
+	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X) FOUND_MUTANTS(X)
 #undef X
 };
 
 static const char *const mutant_texts[MUTANTS_COUNT] = {
 #define X(name, text) [MUTANT_##name] = text,
-	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X)
+	ENGINE_MUTANTS(X) CHAIN_MUTANTS(X) FOUND_MUTANTS(X)
 #undef X
 };
 
@@ -141,7 +141,7 @@ static bool try_schedule(const struct plan *plan)
 		setrlimit(RLIMIT_CORE, &none);
 		run_schedule(plan);
 		fflush(stdout);
-		_Exit(0);
+		schedule_exit(0);
 	}
 	waitpid(child, &status, 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -363,7 +363,9 @@ static bool is_wanted(int which)
 	if (mutant_names[which] == NULL)
 		return false;
 	if (strcmp(options.mutant, "all") == 0)
-		return which > MUTANTS_ENGINE_LAST;
+		return which > MUTANTS_ENGINE_LAST && which < MUTANTS_CHAIN_LAST;
+	if (strcmp(options.mutant, "found") == 0)
+		return which > MUTANTS_CHAIN_LAST;
 	return strcmp(options.mutant, mutant_names[which]) == 0;
 }
 
@@ -480,7 +482,7 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 			"usage: sim [--schedules N] [--seed S] [--workers 1-16] [--json FILE]\n"
 			"       sim --seed S --trace [--without-mask M] [--packets N]\n"
-			"       sim --mutant NAME|all [--schedules N] [--seed S]\n");
+			"       sim --mutant NAME|all|found [--schedules N] [--seed S]\n");
 		return 2;
 	}
 	tally = shared_memory(sizeof(*tally));

@@ -63,7 +63,7 @@ _Noreturn void world_violated(const char *invariant, const char *format, ...)
 	world_trace("VIOLATES %s: %s", invariant, verdict->text);
 	world_show();
 	fflush(stdout);
-	_Exit(SCHEDULE_VIOLATES);
+	schedule_exit(SCHEDULE_VIOLATES);
 }
 
 struct process *process_start(enum process_kind kind, const char *name, void (*main)(void *),
