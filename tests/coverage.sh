@@ -13,7 +13,7 @@ for program in $build/tests/test_*; do
 done
 $build/sim --schedules "${1:-2000}" --workers "$(nproc)" | tail -n 1
 # What asks a library or the kernel is a shell; benchmarks' own code is not counted.
-gcovr --root . --merge-mode-functions=merge-use-line-min --txt-metric branch --exclude-throw-branches --gcov-ignore-parse-errors \
+gcovr --root . --branches --exclude-throw-branches --gcov-ignore-parse-errors \
 	--filter '(core|txn|loggers|sequencer|vnf|manager)/[a-z_]*\.[ch]' \
 	--exclude '.*_(rocksdb|libevent|openssl|libyaml|dpdk|pcap|pthread|role|proc|shm)\.c' \
 	--exclude 'loggers/(control|role|owner)\.c' --exclude 'sequencer/(netdev|port|port_gen)\.c' \
