@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/message.h"
 
+#include <stdio.h>
+
 enum status message_check(struct message *message)
 {
 	if (message->bytes != sizeof(*message))
@@ -14,4 +16,13 @@ enum status message_check(struct message *message)
 	message->name[NAME_BYTES - 1] = 0;
 	message->text[MESSAGE_TEXT_BYTES - 1] = 0;
 	return STATUS_OK;
+}
+
+void message_answer_attach(struct message *answer, const struct message *request,
+	const char *reader, enum status status)
+{
+	*answer = *request;
+	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
+	snprintf(answer->text, sizeof(answer->text), "%s cannot read %s: %s", reader, request->name,
+		status_text(status));
 }

@@ -47,6 +47,10 @@ struct message {
 	char text[MESSAGE_TEXT_BYTES];
 };
 
+/* The answer to ATTACH: ATTACHED, or an ERROR that says who cannot read which journal, and why. */
+void message_answer_attach(struct message *answer, const struct message *request,
+	const char *reader, enum status status);
+
 /* Checks a record that came over a socket; makes its texts end. Errors: CORRUPT, VERSION. */
 MUST_CHECK enum status message_check(struct message *message);
 

@@ -125,16 +125,15 @@ static enum status start_server(struct logger_process *self, char *error)
 static bool on_message(void *context, const struct message *message, struct message *answer)
 {
 	struct logger_process *self = context;
+	char reader[NAME_BYTES];
 	enum status status;
 
 	if (message->type != MESSAGE_ATTACH)
 		return false;
 	status = logger_add_source(&self->logger, message->name, message->stage, message->number,
 		message->incarnation);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "the %s logger cannot read %s: %s",
-		logger_names[self->logger.kind], message->name, status_text(status));
+	snprintf(reader, sizeof(reader), "the %s logger", logger_names[self->logger.kind]);
+	message_answer_attach(answer, message, reader, status);
 	return true;
 }
 

@@ -55,10 +55,7 @@ static bool on_message(void *context, const struct message *message, struct mess
 		return false;
 	status = outcomes_attach(&self->stages[message->stage].outcomes, &self->role.place,
 		message->name, message->number, message->incarnation, &reading);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "egress cannot read %s: %s", message->name,
-		status_text(status));
+	message_answer_attach(answer, message, "egress", status);
 	return true;
 }
 

@@ -74,10 +74,7 @@ static bool on_message(void *context, const struct message *message, struct mess
 	if (message->type != MESSAGE_ATTACH || runner_is_first(&self->runner))
 		return false;
 	status = runner_attach(&self->runner, message);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "%s cannot read %s: %s",
-		self->runner.outcomes.control->name, message->name, status_text(status));
+	message_answer_attach(answer, message, self->runner.outcomes.control->name, status);
 	return true;
 }
 

@@ -72,7 +72,6 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 	uint32_t index = (uint32_t)(fault - world.plan->faults);
 
 	raised[index] = true;
-	world.raised++;
 	tally->faults[fault->kind]++;
 	world_trace("FAULT %u: %s%s%s", fault->number, fault_kind_texts[fault->kind],
 		victim == NULL ? "" : ": ", victim == NULL ? "" : victim->name);
@@ -133,7 +132,7 @@ void faults_by_time(void)
 			world_trace("%s goes on", paused[i].process->name);
 			paused[i].process = NULL;
 		}
-	for (uint32_t i = 0; is_due(i) || i < world.plan->faults_count; i++) {
+	for (uint32_t i = 0; i < world.plan->faults_count; i++) {
 		const struct planned_fault *fault = &world.plan->faults[i];
 		struct process *victim;
 

@@ -28,10 +28,7 @@ static bool on_logger_message(void *context, const struct message *message, stru
 	status = logger_add_source(&self->logger, message->name, message->stage, message->number,
 		message->incarnation);
 	FAULT_POINT(CONSUMER_ATTACHED);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "a logger cannot read %s: %s", message->name,
-		status_text(status));
+	message_answer_attach(answer, message, self->process->name, status);
 	return true;
 }
 

@@ -123,7 +123,6 @@ struct plan {
 	uint32_t faults_count;
 };
 
-/* faults: SIZE_MAX as they come; else that many of them, for a shrunk plan: see plan_without. */
 void plan_make(struct plan *plan, uint64_t seed);
 
 /* Leaves out the faults whose bit is set in `without`, and all but the first packets; 0: none. */

@@ -15,19 +15,13 @@
 #include "manager/audit_queue.h"
 #include "manager/sight.h"
 #include "manager/watcher.h"
+#include "tests/sim/libc_seam.h"
 #include "tests/sim/platform.h"
 #include "tests/sim/world.h"
 
 #define DEAD 0x40000000u
 
 /* Time and futexes. */
-
-int sim_clock_gettime(clockid_t clock, struct timespec *now);
-int sim_clock_nanosleep(clockid_t clock, int flags, const struct timespec *until,
-	struct timespec *left);
-int sim_sched_yield(void);
-long sim_syscall(long number, ...);
-pthread_t sim_pthread_self(void);
 
 int sim_clock_gettime(clockid_t clock, struct timespec *now)
 {

@@ -132,10 +132,7 @@ static bool on_replica_message(void *context, const struct message *message, str
 	status = runner_attach(&self->runner, message);
 	world_trace("attaches to %s: %s", message->name, status_text(status));
 	FAULT_POINT(CONSUMER_ATTACHED);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "replica cannot read %s: %s", message->name,
-		status_text(status));
+	message_answer_attach(answer, message, self->process->name, status);
 	return true;
 }
 

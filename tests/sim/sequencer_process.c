@@ -141,10 +141,7 @@ static bool on_sequencer_message(void *context, const struct message *message,
 	status = outcomes_attach(&self->stages[message->stage].outcomes, &self->role.place,
 		message->name, message->number, message->incarnation, &reading);
 	FAULT_POINT(CONSUMER_ATTACHED);
-	*answer = *message;
-	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "egress cannot read %s: %s", message->name,
-		status_text(status));
+	message_answer_attach(answer, message, self->process->name, status);
 	return true;
 }
 

@@ -293,7 +293,6 @@ void atomics_step(const char *file, int line)
 	(void)line;
 	if (world.current == NULL)
 		return;
-	world.current->process->stores++;
 	if (world.current->process->corrupts)
 		replica_corrupt(world.current->process);
 	faults_at_store(world.current->process);

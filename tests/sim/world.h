@@ -53,8 +53,7 @@ struct process {
 	uint64_t still_until_ns;
 	uint64_t dies_at_ns; /* a signal is on its way; 0: none */
 	uint32_t slowness;   /* 1: as fast as can be */
-	uint64_t stores;
-	bool corrupts; /* what it publishes next */
+	bool corrupts;	     /* what it publishes next */
 	bool corrupted;
 	uint64_t cpu_ns;
 	uint64_t ended_ns;
@@ -72,7 +71,6 @@ struct world {
 	struct thread *current; /* NULL: the world itself */
 	uint64_t switches;
 	uint64_t wall_offset_ns; /* the day's time less virtual time; jumps */
-	uint32_t raised;	 /* faults of the plan that came */
 	bool calm;		 /* no more faults */
 	bool over;		 /* the run has ended */
 	bool traced;
@@ -88,7 +86,7 @@ struct tally {
 	uint64_t died_at[FAULT_POINTS];
 	uint64_t faults[FAULT_KINDS];
 	uint64_t virtual_ns, switches;
-	uint64_t batches, packets, failovers, restores, promotions, folds, wraps;
+	uint64_t batches, packets, failovers, restores, promotions, folds;
 	uint64_t sometimes[SOMETIMES];
 };
 
