@@ -60,7 +60,10 @@
 	X(FOUND_UNSEEN, "the journal of a replica that died in its start stays")                   \
 	X(FOUND_UNADOPTED, "a new manager does not know of journals that a former one had sealed") \
 	X(FOUND_NOBODY, "a new manager takes a replica that was never ordered for the leader")     \
-	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")
+	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")           \
+	X(FOUND_OVERWRITTEN, "a slave trusts what its leader overwrites meanwhile")                \
+	X(FOUND_NOT_SAID, "a new manager does not say again what may not have been heard")         \
+	X(FOUND_CORRUPT_FOLD, "who publishes a corrupt fold stays")
 
 enum mutant {
 	MUTANT_NONE,

@@ -127,6 +127,9 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	const struct page_stage *stage = &page->stages[source->stage];
 	uint64_t batch = source->fold.header.batch_no;
 
+	if (MUTANT(FOLD_UNRELEASED))
+		return source->fold.complete;
+
 	/*
 	 * Never ahead of the stage after it: that one's new replicas need this one's outcomes from
 	 * their own base on, and a new replica of this one has them only from its base on.
@@ -134,8 +137,7 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	if (source->stage + 1 < logger->role->config->stages_count &&
 		page->stages[source->stage + 1].base_batch <= batch)
 		return false;
-	if (!source->fold.complete ||
-		(atomic_read_acquire(&page->egress.batches) <= batch && !MUTANT(FOLD_UNRELEASED)) ||
+	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
 		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
 		return false;
 	if (logger->disk &&
@@ -233,7 +235,7 @@ static void blame(struct logger *logger, const struct logger_source *source)
 {
 	struct page_stage *stage = &logger->role->page->stages[source->stage];
 
-	if (journal_reader_valid(&source->reader))
+	if (journal_reader_valid(&source->reader) && !MUTANT(FOUND_CORRUPT_FOLD))
 		atomic_write_release(&stage->replicas[source->replica].bad_incarnation,
 			source->incarnation);
 }

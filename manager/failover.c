@@ -253,7 +253,7 @@ static void replica_event(struct failover *failover, const struct failover_event
 		/* Later hellos are of roles that found a new manager. */
 		if (replica->phase == PHASE_STARTING)
 			arrived(failover, event->stage, event->replica, effects);
-		else if (replica->phase >= PHASE_RUNNING)
+		else if (replica->phase >= PHASE_RUNNING && !MUTANT(FOUND_NOT_SAID))
 			emit(effects, EFFECT_GO_AGAIN, event->stage, event->replica,
 				event->incarnation, 0);
 		attach_again(failover, effects);

@@ -53,6 +53,12 @@ struct watched *watcher_find(struct watcher *watcher, uint64_t incarnation);
 /* Forgets a lost replica and takes its journal's files away. */
 void watcher_forget(struct watched *watched, const struct shm_place *place);
 
+/* The kernel's part (watcher_futex.c, or the simulator). The process may be gone already. */
+void watched_hold(struct watched *watched, uint32_t pid);
+void watched_let_go(struct watched *watched);
+/* The thread sees what was added. */
+void watcher_look_again(struct watcher *watcher);
+
 /* Sends a signal to exactly this process, never to a later one of the same pid. */
 void watched_signal(const struct watched *watched, int number);
 

@@ -6,7 +6,7 @@
 static uint64_t seen[PLAN_FAULTS_MAX]; /* of the stores or points that each waits for */
 static bool raised[PLAN_FAULTS_MAX];
 static enum disk_state disk;
-static uint64_t disk_until_ns, partition_until_ns[2];
+static uint64_t disk_until_ns, port_until_ns, partition_until_ns[2];
 static struct {
 	struct process *process;
 	uint64_t at_ns;
@@ -26,12 +26,17 @@ void faults_begin(void)
 		paused[i].process = NULL;
 	}
 	disk = DISK_FINE;
-	partition_until_ns[0] = partition_until_ns[1] = 0;
+	port_until_ns = partition_until_ns[0] = partition_until_ns[1] = 0;
 }
 
 enum disk_state faults_disk(void)
 {
 	return world.now_ns < disk_until_ns ? disk : DISK_FINE;
+}
+
+bool faults_port_is_blocked(void)
+{
+	return world.now_ns < port_until_ns;
 }
 
 uint64_t faults_partition_ns(bool to_role)
@@ -108,6 +113,12 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 		break;
 	case SIM_CLOCK:
 		world.wall_offset_ns += fault->leader ? fault->for_ns : -fault->for_ns;
+		break;
+	case SIM_PORT:
+		port_until_ns = world.now_ns + fault->for_ns;
+		break;
+	case SIM_ASK:
+		operator_asks(fault);
 		break;
 	case FAULT_KINDS:
 		break;

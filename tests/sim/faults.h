@@ -16,5 +16,6 @@ enum disk_state { DISK_FINE, DISK_IS_SLOW, DISK_FAILS, DISK_IS_FULL };
 enum disk_state faults_disk(void);
 /* Until when messages to, or from, the roles are held back. */
 uint64_t faults_partition_ns(bool to_role);
+bool faults_port_is_blocked(void);
 
 #endif

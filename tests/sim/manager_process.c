@@ -187,6 +187,21 @@ void manager_tell(const struct message *message)
 		mail_put(&present->from_supervisor, message, false, present->thread);
 }
 
+void manager_ask(struct thread *thread, const struct message *request)
+{
+	struct message hello = {.type = MESSAGE_HELLO, .role = ROLE_CLI};
+	struct link *link;
+
+	if (present == NULL || present->thread == NULL || present->links_count == LINKS_MAX)
+		return;
+	link = calloc(1, sizeof(*link));
+	link->thread = thread;
+	link->open = true;
+	present->links[present->links_count++] = link;
+	mail_put(&link->to_manager, &hello, false, present->thread);
+	mail_put(&link->to_manager, request, false, present->thread);
+}
+
 bool manager_is_dead(void)
 {
 	return present == NULL;

@@ -294,7 +294,7 @@ static void check_base_journal(void)
 {
 	uint64_t tail = base_overwritten();
 
-	for (uint32_t s = 0; s < world.plan->stages; s++)
+	for (uint32_t s = 0; world.plan->protect && s < world.plan->stages; s++)
 		if (page->stages[s].base_line < tail)
 			world_violated("I8", "stage %u restores from line %llu, trimmed up to %llu",
 				s, (unsigned long long)page->stages[s].base_line,

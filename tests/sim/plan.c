@@ -71,7 +71,7 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 	struct planned_fault *fault = &plan->faults[plan->faults_count];
 	static const enum fault_kind kinds[] = {SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL,
 		SIM_STOP, SIM_STOP, SIM_PAUSE, SIM_STALL, SIM_CORRUPT, SIM_DISK_SLOW, SIM_PARTITION,
-		SIM_CLOCK};
+		SIM_CLOCK, SIM_PORT};
 
 	*fault = (struct planned_fault){.number = plan->faults_count,
 		.kind = kinds[roll(dice, sizeof(kinds) / sizeof(kinds[0]))],
@@ -117,6 +117,39 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 	plan->faults_count++;
 }
 
+/* Who stands in for the victim goes with it. */
+static void make_twin(struct plan *plan, struct dice *dice)
+{
+	const struct planned_fault *first = &plan->faults[plan->faults_count - 1];
+	struct planned_fault *twin = &plan->faults[plan->faults_count];
+
+	if (first->kind > SIM_PAUSE || first->when == WHEN_STORE)
+		return;
+	*twin = *first;
+	twin->number = plan->faults_count++;
+	twin->self = false;
+	twin->victim = first->victim == PROCESS_REPLICA && chance(dice, 2) ? PROCESS_MANAGER
+									   : PROCESS_REPLICA;
+	twin->leader = !first->leader;
+	if (twin->kind == SIM_STOP && twin->victim == PROCESS_MANAGER)
+		twin->kind = SIM_PAUSE;
+}
+
+/* As `understudy inject` does, among others for a packet that is still to come. */
+static void make_ask(struct plan *plan, struct dice *dice)
+{
+	plan->faults[plan->faults_count] = (struct planned_fault){.number = plan->faults_count,
+		.kind = SIM_ASK,
+		.when = WHEN_TIME,
+		.at = 3000000 + roll(dice, 30000000),
+		.leader = chance(dice, 2),
+		.self = chance(dice, 3), /* a stop, not a kill */
+		.stage = (uint32_t)roll(dice, plan->stages),
+		.at_packet = chance(dice, 3) ? 0 : 1 + roll(dice, plan->packets),
+		.for_ns = roll(dice, 20000000)};
+	plan->faults_count++;
+}
+
 /* More than the rings hold, while a replica stands still in the middle of a batch, and no hang. */
 static void make_flood(struct plan *plan, struct dice *dice)
 {
@@ -155,14 +188,23 @@ void plan_make(struct plan *plan, uint64_t seed)
 		make_flood(plan, &dice);
 	fatal = chance(&dice, 40);
 	faults = (uint32_t)roll(&dice, 5);
-	for (uint32_t i = 0; i < faults + fatal; i++)
+	for (uint32_t i = 0; i < faults + fatal; i++) {
 		make_fault(plan, &dice, fatal);
+		if (chance(&dice, 8))
+			make_twin(plan, &dice);
+	}
+	if (chance(&dice, 6))
+		make_ask(plan, &dice);
+	plan->protect = !chance(&dice, 40);
+	plan->disk &= plan->protect;
+	if (!plan->protect && chance(&dice, 2))
+		plan->faults_count = 0;
 }
 
 bool plan_is_fatal(const struct plan *plan)
 {
 	for (uint32_t i = 0; i < plan->faults_count; i++)
-		if (plan->faults[i].kind == SIM_DISK_ERROR ||
+		if (!plan->protect || plan->faults[i].kind == SIM_DISK_ERROR ||
 			plan->faults[i].kind == SIM_DISK_FULL ||
 			(plan->faults[i].kind < SIM_CORRUPT &&
 				(plan->faults[i].victim == PROCESS_SEQUENCER ||
@@ -186,6 +228,10 @@ void plan_shrink(struct plan *plan, uint32_t without, uint32_t packets)
 static void print_fault(const struct planned_fault *fault, FILE *to)
 {
 	fprintf(to, "  fault %u: %s", fault->number, fault_kind_texts[fault->kind]);
+	if (fault->kind == SIM_ASK)
+		fprintf(to, ": %s %s of stage %u at packet %llu", fault->self ? "stop" : "kill",
+			fault->leader ? "the leader" : "a slave", fault->stage,
+			(unsigned long long)fault->at_packet);
 	if (fault->kind <= SIM_CORRUPT)
 		fprintf(to, ", %s%s of stage %u",
 			fault->when == WHEN_POINT && fault->self ? "who is there, or " : "",
@@ -205,10 +251,10 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 void plan_print(const struct plan *plan, FILE *to)
 {
 	fprintf(to,
-		"  seed %llu: %u packets, bursts of %u, %s, folds every %llu, rings of %u KiB\n",
+		"  seed %llu: %u packets, bursts of %u, %s%s, folds every %llu, rings of %u KiB\n",
 		(unsigned long long)plan->seed, plan->packets, plan->burst,
-		plan->disk ? "disk" : "process", (unsigned long long)plan->fold_batches,
-		plan->journal_bytes >> 10);
+		plan->protect ? "" : "unprotected, ", plan->disk ? "disk" : "process",
+		(unsigned long long)plan->fold_batches, plan->journal_bytes >> 10);
 	for (uint32_t s = 0; s < plan->stages; s++)
 		fprintf(to, "  stage %u: %s%s, %u slaves, workers %u %u %u\n", s,
 			plan->passive[s] ? "passive" : "active",

@@ -13,7 +13,7 @@
 #include "core/fault_points.h"
 #include "core/limits.h"
 
-#define PLAN_FAULTS_MAX 8
+#define PLAN_FAULTS_MAX 12
 
 enum process_kind {
 	PROCESS_SUPERVISOR,
@@ -34,7 +34,9 @@ enum process_kind {
 	X(DISK_ERROR, "disk error")                                                                \
 	X(DISK_FULL, "disk full")                                                                  \
 	X(PARTITION, "messages held back, one way")                                                \
-	X(CLOCK, "clock of the day jumps")
+	X(CLOCK, "clock of the day jumps")                                                         \
+	X(PORT, "port takes nothing")                                                              \
+	X(ASK, "operator asks for a fault")
 
 enum fault_kind {
 #define X(name, text) SIM_##name,
@@ -88,7 +90,8 @@ struct planned_fault {
 	bool self;	/* with a point: whoever is there */
 	uint32_t stage; /* of the victim */
 	uint64_t for_ns;
-	uint32_t number; /* in the plan as it was made */
+	uint64_t at_packet; /* asked for; 0: now */
+	uint32_t number;    /* in the plan as it was made */
 };
 
 struct plan {
@@ -103,6 +106,7 @@ struct plan {
 	uint32_t homes;
 	bool disk;
 	bool keeps; /* retention */
+	bool protect;
 	uint64_t fold_batches;
 	uint32_t journal_bytes;
 	uint32_t hang_ms;

@@ -227,38 +227,19 @@ enum status watcher_open(struct watcher *watcher)
 	return STATUS_OK;
 }
 
-struct watched *watcher_find(struct watcher *watcher, uint64_t incarnation)
+void watched_hold(struct watched *watched, uint32_t pid)
 {
-	for (uint32_t i = 0; i < WATCHED_MAX; i++)
-		if (watcher->watched[i].state != WATCHED_FREE &&
-			watcher->watched[i].incarnation == incarnation)
-			return &watcher->watched[i];
-	return NULL;
+	watched->pidfd = (int)pid;
 }
 
-enum status watcher_add(struct watcher *watcher, const struct shm_place *place,
-	const struct message *hello)
+void watched_let_go(struct watched *watched)
 {
-	struct watched *watched = NULL;
-	enum status status;
+	watched->pidfd = 0;
+}
 
-	if (watcher_find(watcher, hello->incarnation) != NULL)
-		return STATUS_OK;
-	for (uint32_t i = 0; i < WATCHED_MAX && watched == NULL; i++)
-		if (watcher->watched[i].state == WATCHED_FREE)
-			watched = &watcher->watched[i];
-	if (watched == NULL)
-		return STATUS_FULL;
-	status = journal_shm_open(&watched->journal, place, hello->name);
-	if (status != STATUS_OK)
-		return status;
-	watched->stage = hello->stage;
-	watched->replica = hello->number;
-	watched->incarnation = hello->incarnation;
-	watched->hang = (struct watch){0};
-	watched->pidfd = (int)hello->pid;
-	watched->state = WATCHED_LIVE;
-	return STATUS_OK;
+void watcher_look_again(struct watcher *watcher)
+{
+	(void)watcher;
 }
 
 bool platform_next_death(struct watcher *watcher, struct death *death)
@@ -274,13 +255,6 @@ bool platform_next_death(struct watcher *watcher, struct death *death)
 		return true;
 	}
 	return false;
-}
-
-void watcher_forget(struct watched *watched, const struct shm_place *place)
-{
-	journal_shm_unlink(place, watched->journal.control->name);
-	journal_shm_close(&watched->journal);
-	watched->state = WATCHED_FREE;
 }
 
 static struct process *process_of(uint32_t pid)

@@ -189,6 +189,21 @@ static void note_rare_deaths(const struct process *died)
 		sometimes(SOMETIMES_DIED_TOGETHER);
 }
 
+void operator_asks(const struct planned_fault *fault)
+{
+	struct message message = {.type = MESSAGE_INJECT, .role = ROLE_CLI};
+	char moment[48] = "";
+
+	if (fault->at_packet > 0)
+		snprintf(moment, sizeof(moment), " @packet=%llu",
+			(unsigned long long)fault->at_packet);
+	else if (fault->for_ns % 2 > 0)
+		snprintf(moment, sizeof(moment), " @time=%.6f", (double)fault->for_ns / 1e9);
+	snprintf(message.text, sizeof(message.text), "%s s%u/%s%s", fault->self ? "stop" : "kill",
+		fault->stage, fault->leader ? "master" : "slave", moment);
+	manager_ask(supervisor.thread, &message);
+}
+
 /* The kernel lets those know who watch. */
 static void on_death(struct process *process)
 {
@@ -230,7 +245,7 @@ static void make_config(void)
 	config->journal_bytes = plan->journal_bytes;
 	config->hang_ms = plan->hang_ms;
 	config->seed = 7;
-	config->protect = true;
+	config->protect = plan->protect;
 }
 
 void processes_begin(void)

@@ -25,6 +25,9 @@ bool replica_leads(const struct process *process);
 /* Changes a byte of what it is about to publish, if that is complete: its sums are made. */
 void replica_corrupt(struct process *process);
 
+/* Sends the manager what `understudy inject` does. */
+void operator_asks(const struct planned_fault *fault);
+
 /* Whether the plan's faults may meet it: what nothing survives yet, only in fatal plans. */
 bool process_may_fail(const struct process *process);
 

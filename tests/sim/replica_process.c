@@ -114,8 +114,14 @@ static enum status read_base(struct runner *runner, struct base_head *head)
 
 static void raise_fault(struct runner *runner, enum fault_action action)
 {
-	(void)runner;
-	(void)action;
+	const struct replica_process *self = (const struct replica_process *)runner;
+
+	tally->faults[action == FAULT_KILL ? SIM_KILL : SIM_STOP]++;
+	if (action == FAULT_KILL)
+		process_end(self->process, "is killed as asked");
+	self->process->stopped = true;
+	world_trace("%s: is stopped as asked", self->process->name);
+	world_yield();
 }
 
 static const struct runner_shell replica_shell = {read_base, raise_fault};

@@ -20,6 +20,8 @@ struct process *sequencer_start(const char *name);
 
 /* From the supervisor to the present manager, if there is one; and from a manager to it. */
 void manager_tell(const struct message *message);
+/* A connection of an operator, with one request. */
+void manager_ask(struct thread *thread, const struct message *request);
 void supervisor_tell(const struct message *message);
 
 /* The present manager sees that a process has died; or was it. */

@@ -8,6 +8,7 @@
 #include "loggers/idle.h"
 #include "sequencer/egress.h"
 #include "sequencer/ingress.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/input.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/processes.h"
@@ -102,7 +103,7 @@ static uint32_t sink_reserve(struct port *port, struct port_frame *frames, uint3
 
 static uint32_t sink_send(struct port *port, struct port_frame *frames, uint32_t count)
 {
-	uint32_t took = world_random(world.plan->port_take + 1);
+	uint32_t took = faults_port_is_blocked() ? 0 : world_random(world.plan->port_take + 1);
 
 	(void)port;
 	took = took < count ? took : count;
@@ -190,7 +191,7 @@ static void ingress_open(struct sequencer_process *self)
 	egress_open(&self->egress, page, self->stages, plan->stages);
 	self->egress.ports = self->ports;
 	self->egress.ports_count = 2;
-	self->egress.protect = true;
+	self->egress.protect = plan->protect;
 	self->egress.passive = plan->passive[plan->stages - 1];
 	self->egress.wait_disk = plan->disk;
 	self->egress.alarm = tell_alarm;

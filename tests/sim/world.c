@@ -189,8 +189,12 @@ static void skip_time(uint64_t until_ns)
 
 void process_kill(struct process *process)
 {
-	if (process->alive && process->dies_at_ns == 0)
-		process->dies_at_ns = world.now_ns + 1 + world_random(2) * world_random(3000000);
+	if (!process->alive || process->dies_at_ns != 0)
+		return;
+	process->dies_at_ns = world.now_ns + 1 + world_random(2) * world_random(3000000);
+	/* Somebody wakes it just then: a zombie runs on for a moment. */
+	if (process->stopped && world_random(2) == 0)
+		process->stopped = false;
 }
 
 static void deliver_kills(void)
