@@ -23,6 +23,7 @@ void message_answer_attach(struct message *answer, const struct message *request
 {
 	*answer = *request;
 	answer->type = status == STATUS_OK ? MESSAGE_ATTACHED : MESSAGE_ERROR;
+	answer->value = (uint64_t)status;
 	snprintf(answer->text, sizeof(answer->text), "%s cannot read %s: %s", reader, request->name,
 		status_text(status));
 }

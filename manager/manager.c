@@ -419,14 +419,29 @@ static bool find_consumer(const struct manager *self, const struct peer *peer, u
 		       hello->incarnation;
 }
 
+static bool stage_is_up(const struct manager *self, uint32_t stage)
+{
+	const struct failover_stage *replicas = &self->failover.stages[stage];
+
+	for (uint32_t r = 0; r < replicas->replicas_count; r++)
+		if (replicas->replicas[r].phase == PHASE_READY)
+			return true;
+	return false;
+}
+
 /*
  * A journal that cannot be read: its replica starts anew, unless it is gone. Where it was a replica
- * that cannot, that one does: the other consumers can.
+ * that cannot, that one does, for the other consumers can; but where what it needs was overwritten
+ * and no replica of its stage is left to bring base values on, the journal's replica makes it anew:
+ * its own base values are never ahead of those of the stage after it.
  */
 static void on_unreadable(struct manager *self, const struct message *reader,
 	const struct message *message)
 {
-	const struct message *lost = reader->role == ROLE_REPLICA ? reader : message;
+	bool reads_on = reader->role != ROLE_REPLICA ||
+			(message->value == STATUS_LAPPED && !stage_is_up(self, reader->stage) &&
+				!MUTANT(FOUND_LAPPED));
+	const struct message *lost = reads_on ? message : reader;
 
 	fprintf(stderr, "understudy: %.200s\n", message->text);
 	if (self->failover.stages[message->stage].replicas[message->number].incarnation ==

@@ -199,6 +199,10 @@ void plan_make(struct plan *plan, uint64_t seed)
 	plan->disk &= plan->protect;
 	if (!plan->protect && chance(&dice, 2))
 		plan->faults_count = 0;
+	/* Nothing is checked then. */
+	for (uint32_t i = 0; !plan->protect && i < plan->faults_count; i++)
+		if (plan->faults[i].kind == SIM_CORRUPT)
+			plan->faults[i].kind = SIM_KILL;
 }
 
 bool plan_is_fatal(const struct plan *plan)
