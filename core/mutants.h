@@ -63,7 +63,8 @@
 	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")           \
 	X(FOUND_OVERWRITTEN, "a slave trusts what its leader overwrites meanwhile")                \
 	X(FOUND_NOT_SAID, "a new manager does not say again what may not have been heard")         \
-	X(FOUND_LAPPED, "a stage that needs what was overwritten tries again for ever")             \
+	X(FOUND_LAPPED, "a stage that needs what was overwritten tries again for ever")            \
+	X(FOUND_DRAINED_BACK, "a journal that is left later counts as the latest that was left")   \
 	X(FOUND_CORRUPT_FOLD, "who publishes a corrupt fold stays")
 
 enum mutant {

@@ -17,10 +17,11 @@ static void mark_bad(struct outcomes *outcomes, struct outcome_source *source)
 /* Lets go of a journal from which nothing more comes. */
 static void source_leave(struct outcomes *outcomes, struct outcome_source *source)
 {
-	if (outcomes->accounts)
-		atomic_write_release(
-			&outcomes->stage->replicas[source->replica].drained_incarnation,
-			source->incarnation);
+	uint64_t *drained = &outcomes->stage->replicas[source->replica].drained_incarnation;
+
+	/* A later one may have been left before. */
+	if (outcomes->accounts && (source->incarnation > *drained || MUTANT(FOUND_DRAINED_BACK)))
+		atomic_write_release(drained, source->incarnation);
 	journal_detach(&source->reader);
 	source->state = OUTCOME_SOURCE_LEFT;
 }
