@@ -32,15 +32,17 @@ bool vnf_glance(const struct vnf_packet *packet, uint32_t table_number, const vo
 void vnf_operate(struct vnf_packet *packet, const struct operation *operation)
 {
 	const struct vnf_host *vnf = packet->host;
-	struct access *access = &vnf->replica->access;
+	struct replica_worker *worker = replica_worker_of(packet);
 
-	if (access->txns[packet->record].operations_count == OPERATIONS_MAX ||
+	if (worker->declared_count == OPERATIONS_MAX ||
 		operation->sources_count > OPERATION_SOURCES_MAX)
 		return;
 	BUG_ON(operation->table >= vnf->table_count);
 	for (uint32_t i = 0; i < operation->sources_count; i++)
 		BUG_ON(operation->sources[i].table >= vnf->table_count);
-	access_operate(access, packet->worker, packet->record, operation, vnf->table_base);
+	memcpy(&worker->declared[worker->declared_count++], operation,
+		offsetof(struct operation, sources) +
+			operation->sources_count * sizeof(operation->sources[0]));
 }
 
 void vnf_drop(struct vnf_packet *packet, uint8_t cause)

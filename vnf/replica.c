@@ -178,6 +178,7 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 {
 	struct vnf_host *vnf = &replica->vnfs[replica->vnfs_count];
 	struct table_spec tables[TABLES_MAX];
+	enum status status;
 
 	if (replica->vnfs_count == VNFS_MAX)
 		return STATUS_FULL;
@@ -203,14 +204,18 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 	replica->vnfs_count++;
 	vnf->table_count = setup->tables_count;
 	vnf->records = setup->records;
-	if (variables_open(&vnf->variables, setup->variables, setup->variables_count) != STATUS_OK)
-		return STATUS_NO_MEMORY;
+	status = variables_open(&vnf->variables, setup->variables, setup->variables_count);
+	if (status == STATUS_INVALID)
+		snprintf(setup->error, setup->error_bytes,
+			"variables: at most %d, lists of at most %d", VARIABLES_MAX,
+			VARIABLE_LIST_MAX);
+	if (status != STATUS_OK)
+		return status;
 	tables[setup->tables_count++] = counters_table;
 	if (setup->variables_count > 0)
 		tables[setup->tables_count++] = variables_table(&vnf->variables);
 	for (uint32_t i = 0; i < setup->tables_count; i++) {
-		enum status status = engine_add_table(&replica->engine, &tables[i], vnf->self);
-
+		status = engine_add_table(&replica->engine, &tables[i], vnf->self);
 		if (status != STATUS_OK) {
 			snprintf(setup->error, setup->error_bytes, "table %s: %s", tables[i].name,
 				status_text(status));
@@ -363,6 +368,7 @@ static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf_packet *packet)
 {
 	struct access_txn *txn = &replica->access.txns[packet->record];
+	struct replica_worker *worker = &replica->workers[packet->worker];
 
 	txn->id = packet->id;
 	txn->now_ns = packet->clock_ns;
@@ -374,8 +380,12 @@ static void pre_packet(struct replica *replica, struct vnf_host *vnf, struct vnf
 	packet->aborted = false;
 	packet->counted = packet->locked = 0;
 	memset(packet->scratch, 0, sizeof(packet->scratch));
+	worker->declared_count = 0;
 	vnf->ops->pre(vnf->self, packet);
 	packet->prepares &= vnf->ops->prepare != NULL;
+	for (uint32_t i = 0; !packet->dropped && i < worker->declared_count; i++)
+		access_operate(&replica->access, packet->worker, packet->record,
+			&worker->declared[i], vnf->table_base);
 }
 
 /* Says what the packet's transaction is; false: it has none. */
@@ -388,8 +398,6 @@ static bool describe(struct replica *replica, struct vnf_packet *packet)
 	txn->flows = packet->wants_access && !packet->dropped;
 	txn->alone = packet->shared;
 	txn->aborted = false;
-	if (packet->dropped)
-		txn->operations_count = 0;
 	return txn->flows || txn->prepares || txn->operations_count > 0;
 }
 

@@ -41,6 +41,9 @@ struct replica_worker {
 	uint32_t deltas_used;
 	uint64_t digest;
 	uint64_t counters[VNFS_MAX][COUNTERS_PER_VNF];
+	/* Of the packet in its pre step: they count if it is not dropped there. */
+	struct operation declared[OPERATIONS_MAX];
+	uint32_t declared_count;
 } __attribute__((aligned(64)));
 
 /* Where an extra is, and its successor of the same record (index + 1), while they are sorted. */

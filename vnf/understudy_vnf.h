@@ -148,7 +148,10 @@ static inline uint16_t vnf_home(uint64_t hash, uint32_t homes)
 	return (uint16_t)((hash & 0xffffffff) * homes >> 32);
 }
 
-/* Any step: the packet goes no further; cause is an index into drop_causes. */
+/*
+ * Any step: the packet goes no further; cause is an index into drop_causes. Dropped in pre, it has
+ * no transaction: what it declared is not executed.
+ */
 void vnf_drop(struct vnf_packet *packet, uint8_t cause);
 
 /*
