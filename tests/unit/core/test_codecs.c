@@ -12,6 +12,7 @@
 
 #include "core/batch.h"
 #include "core/bytes.h"
+#include "core/config.h"
 #include "core/crc32c.h"
 #include "core/delta.h"
 #include "core/fault_spec.h"
@@ -74,6 +75,86 @@ static void test_wire_id_has_three_tags(void **state)
 		memcpy(frame + 12 + 4 * i, "\x9a\x5e\x00\x05", 4);
 	assert_int_equal(wire_id_untag(frame, &bytes, &id), STATUS_INVALID);
 	assert_int_equal(bytes, sizeof(frame));
+}
+
+static void test_tags_are_put_on_where_they_fit(void **state)
+{
+	static const struct {
+		size_t bytes, capacity;
+		uint32_t sequence;
+		uint16_t type;
+		enum status wanted;
+	} rows[] = {
+		{60, 72, 0x1234567, 0x0800, STATUS_OK}, {60, 71, 0x1234567, 0x0800, STATUS_TOO_BIG},
+		{60, 72, 0x1234567, WIRE_TPID, STATUS_EXISTS},
+		{60, 72, 0, 0x0800, STATUS_INVALID}, /* VLAN ID 0 */
+		{14, 26, 0x1234567, 0x0800, STATUS_OK},
+		{13, 72, 0x1234567, 0x0800, STATUS_INVALID}, /* no type */
+	};
+	uint8_t frame[72], before[72];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct wire_id id = {rows[i].sequence, 3, 1};
+		size_t bytes = rows[i].bytes;
+
+		for (size_t b = 0; b < sizeof(frame); b++)
+			frame[b] = (uint8_t)b;
+		store_be16(frame + 12, rows[i].type);
+		memcpy(before, frame, sizeof(frame));
+		assert_int_equal(wire_id_tag(id, frame, &bytes, rows[i].capacity), rows[i].wanted);
+		if (rows[i].wanted == STATUS_OK) {
+			assert_int_equal(bytes, rows[i].bytes + WIRE_BYTES);
+			assert_memory_equal(frame, before, 12);
+			assert_memory_equal(frame + 24, before + 12, rows[i].bytes - 12);
+		} else {
+			assert_int_equal(bytes, rows[i].bytes);
+			assert_memory_equal(frame, before, sizeof(frame));
+		}
+	}
+}
+
+/* Each tag made to lie: only exactly ours come off, and nothing else is touched. */
+static void test_tags_come_off_only_if_they_are_ours(void **state)
+{
+	static const struct {
+		size_t bytes, at;
+		uint16_t value;
+		enum status wanted;
+	} rows[] = {
+		{72, 0, 0, STATUS_OK},
+		{26, 0, 0, STATUS_OK},
+		{25, 0, 0, STATUS_NOT_FOUND},
+		{72, 12, 0x8100, STATUS_NOT_FOUND},
+		{72, 16, 0x8100, STATUS_NOT_FOUND},
+		{72, 20, 0x8100, STATUS_NOT_FOUND},
+		{72, 14, 0, STATUS_INVALID},
+		{72, 18, 0x0fff, STATUS_INVALID},
+		{72, 22, 0xf000, STATUS_INVALID},
+		{72, 24, WIRE_TPID, STATUS_INVALID},
+	};
+	uint8_t frame[72], before[72];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct wire_id id = {0x1234567, 3, 1}, back = {0};
+		size_t bytes = 60;
+
+		memset(frame, 7, sizeof(frame));
+		assert_int_equal(wire_id_tag(id, frame, &bytes, sizeof(frame)), STATUS_OK);
+		if (rows[i].at > 0)
+			store_be16(frame + rows[i].at, rows[i].value);
+		memcpy(before, frame, sizeof(frame));
+		bytes = rows[i].bytes;
+		assert_int_equal(wire_id_untag(frame, &bytes, &back), rows[i].wanted);
+		if (rows[i].wanted == STATUS_OK) {
+			assert_int_equal(bytes, rows[i].bytes - WIRE_BYTES);
+			assert_int_equal(back.sequence, id.sequence);
+		} else {
+			assert_int_equal(bytes, rows[i].bytes);
+			assert_memory_equal(frame, before, sizeof(frame));
+		}
+	}
 }
 
 static void test_wire_sequences_wrap(void **state)
@@ -247,6 +328,81 @@ static void test_delta_round_trip(void **state)
 	}
 }
 
+/* Operations by hand, one after the other, and what the frame is then. */
+static void test_delta_operations(void **state)
+{
+	static const struct {
+		enum delta_operation operation;
+		uint16_t offset, length;
+		const char *bytes, *wanted; /* NULL: refused */
+	} rows[] = {
+		{DELTA_EDIT, 1, 2, "XY", "aXYdef"}, {DELTA_EDIT, 5, 2, "XY", NULL},
+		{DELTA_INSERT, 0, 3, "new", "newabcdef"}, {DELTA_INSERT, 6, 3, "new", "abcdefnew"},
+		{DELTA_INSERT, 7, 1, "n", NULL}, {DELTA_REMOVE, 1, 4, NULL, "af"},
+		{DELTA_REMOVE, 0, 6, NULL, ""}, {DELTA_REMOVE, 3, 4, NULL, NULL},
+		{DELTA_RESIZE, 3, 0, NULL, "abc"}, {DELTA_RESIZE, 6, 0, NULL, "abcdef"},
+		{DELTA_RESIZE, 8, 0, NULL, "abcdef"}, /* and two zeros */
+	};
+	uint8_t delta[16], frame[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t bytes = 6, wanted = rows[i].operation == DELTA_RESIZE ? rows[i].offset : 0;
+		size_t put = delta_put(delta, sizeof(delta), rows[i].operation, rows[i].offset,
+			(const uint8_t *)rows[i].bytes, rows[i].length);
+		enum status status = rows[i].wanted == NULL ? STATUS_CORRUPT : STATUS_OK;
+
+		memset(frame, 'z', sizeof(frame));
+		memcpy(frame, "abcdef", 6);
+		assert_int_equal(put, 4 + (rows[i].bytes == NULL ? 0 : rows[i].length));
+		assert_int_equal(delta_check(bytes, delta, put), status);
+		assert_int_equal(delta_apply(frame, &bytes, sizeof(frame), delta, put), status);
+		if (rows[i].wanted == NULL)
+			continue;
+		if (rows[i].operation != DELTA_RESIZE)
+			wanted = strlen(rows[i].wanted);
+		assert_int_equal(bytes, wanted);
+		assert_memory_equal(frame, rows[i].wanted, strlen(rows[i].wanted));
+		for (size_t b = strlen(rows[i].wanted); b < wanted; b++)
+			assert_int_equal(frame[b], 0);
+		/* What grows past the room is refused. */
+		if (wanted > 6) {
+			bytes = 6;
+			assert_int_equal(delta_apply(frame, &bytes, wanted - 1, delta, put),
+				STATUS_TOO_BIG);
+		}
+	}
+}
+
+static void test_delta_put_keeps_to_its_room(void **state)
+{
+	uint8_t out[16] = {0}, bytes[8] = {0};
+
+	(void)state;
+	assert_int_equal(delta_put(out, 12, DELTA_EDIT, 0, bytes, 8), 12);
+	assert_int_equal(delta_put(out, 11, DELTA_EDIT, 0, bytes, 8), 0);
+	assert_int_equal(delta_put(out, 11, DELTA_INSERT, 0, bytes, 8), 0);
+	assert_int_equal(delta_put(out, 4, DELTA_REMOVE, 0, NULL, 8), 4);
+	assert_int_equal(delta_put(out, 3, DELTA_REMOVE, 0, NULL, 8), 0);
+	assert_int_equal(delta_put(out, 4, DELTA_REMOVE, 0, NULL, DELTA_LENGTH_MAX), 4);
+	assert_int_equal(delta_put(out, 4, DELTA_REMOVE, 0, NULL, DELTA_LENGTH_MAX + 1), 0);
+}
+
+/* A window of 64 bytes in which all differ is one edit. */
+static void test_delta_of_all_bytes(void **state)
+{
+	uint8_t before[128], after[128 + DELTA_SLACK_BYTES], out[256];
+	size_t put, bytes = sizeof(before);
+
+	(void)state;
+	memset(before, 1, sizeof(before));
+	memset(after, 2, sizeof(after));
+	put = delta_diff(out, before, after, sizeof(before));
+	assert_int_equal(put, 2 * (64 + DELTA_OPERATION_BYTES));
+	assert_int_equal(delta_apply(before, &bytes, bytes, out, put), STATUS_OK);
+	assert_memory_equal(before, after, sizeof(before));
+}
+
 static void test_delta_survives_any_bytes(void **state)
 {
 	uint8_t frame[256], delta[64];
@@ -286,6 +442,17 @@ static void test_fault_texts(void **state)
 		{"kick edge/master", false, 0, 0, 0, 0},
 		{"kill edge/master @packet=1 more", false, 0, 0, 0, 0},
 		{"", false, 0, 0, 0, 0},
+		{"kill", false, 0, 0, 0, 0},
+		{"kill edge/other", false, 0, 0, 0, 0},
+		{"kill edge/slaves", false, 0, 0, 0, 0},
+		{"kill edge/master @packet=", false, 0, 0, 0, 0},
+		{"kill edge/master @packet=:1", false, 0, 0, 0, 0},
+		{"kill edge/master @time=1s", false, 0, 0, 0, 0},
+		{"kill edge/master @time=-1", false, 0, 0, 0, 0},
+		{"kill edge/master @time=nan", false, 0, 0, 0, 0},
+		{"kill edge/master @time=1000000", false, 0, 0, 0, 0},
+		{"kill edge/master @time=0", true, false, false, 0, 0},
+		{"kill edge/master @later", false, 0, 0, 0, 0},
 	};
 	struct fault_spec spec;
 
@@ -313,9 +480,59 @@ static void test_messages_are_checked(void **state)
 	assert_int_equal(strlen(message.text), MESSAGE_TEXT_BYTES - 1);
 	message.version++;
 	assert_int_equal(message_check(&message), STATUS_VERSION);
-	message.version--;
-	message.stage = STAGES_MAX;
-	assert_int_equal(message_check(&message), STATUS_CORRUPT);
+}
+
+/* Each field at its ends and one past them. */
+static void test_fields_of_messages(void **state)
+{
+	static const struct {
+		size_t at;
+		uint32_t value;
+		enum status wanted;
+	} rows[] = {
+		{offsetof(struct message, bytes), sizeof(struct message) - 1, STATUS_CORRUPT},
+		{offsetof(struct message, bytes), sizeof(struct message) + 1, STATUS_CORRUPT},
+		{offsetof(struct message, version), 0, STATUS_VERSION},
+		{offsetof(struct message, type), 0, STATUS_CORRUPT},
+		{offsetof(struct message, type), MESSAGE_HELLO, STATUS_OK},
+		{offsetof(struct message, type), MESSAGE_AUDIT, STATUS_OK},
+		{offsetof(struct message, type), MESSAGE_AUDIT + 1, STATUS_CORRUPT},
+		{offsetof(struct message, role), ROLE_CLI, STATUS_OK},
+		{offsetof(struct message, role), ROLE_CLI + 1, STATUS_CORRUPT},
+		{offsetof(struct message, stage), STAGES_MAX - 1, STATUS_OK},
+		{offsetof(struct message, stage), STAGES_MAX, STATUS_CORRUPT},
+		{offsetof(struct message, number), REPLICAS_MAX - 1, STATUS_OK},
+		{offsetof(struct message, number), REPLICAS_MAX, STATUS_CORRUPT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message message = {.bytes = sizeof(message),
+			.version = MESSAGE_VERSION,
+			.type = MESSAGE_GO};
+
+		memcpy((uint8_t *)&message + rows[i].at, &rows[i].value, 4);
+		assert_int_equal(message_check(&message), rows[i].wanted);
+	}
+}
+
+static void test_answers_to_attach(void **state)
+{
+	struct message request = {.bytes = sizeof(request),
+		.version = MESSAGE_VERSION,
+		.type = MESSAGE_ATTACH,
+		.incarnation = 7,
+		.name = "edge-0.7"};
+	struct message answer;
+
+	(void)state;
+	message_answer_attach(&answer, &request, "egress", STATUS_OK);
+	assert_int_equal(answer.type, MESSAGE_ATTACHED);
+	assert_int_equal(answer.incarnation, 7);
+	message_answer_attach(&answer, &request, "egress", STATUS_NOT_FOUND);
+	assert_int_equal(answer.type, MESSAGE_ERROR);
+	assert_string_equal(answer.text, "egress cannot read edge-0.7: not found");
+	assert_int_equal(message_check(&answer), STATUS_OK);
 }
 
 static void test_known_sums(void **state)
@@ -330,19 +547,67 @@ static void test_known_sums(void **state)
 	assert_in_range(histogram_quantile(&histogram, 0.99), 990000, 1000000);
 }
 
+static void test_every_status_has_its_words(void **state)
+{
+	(void)state;
+	assert_string_equal(status_text(STATUS_OK), "ok");
+	assert_string_equal(status_text(STATUS_END), "end of input");
+	assert_string_equal(status_text((enum status)(STATUS_END + 1)), "unknown status");
+	assert_string_equal(status_text((enum status) - 1), "unknown status");
+}
+
+/* Frames of any length around 64, and not a byte more. */
+static void test_frames_are_copied_whole(void **state)
+{
+	uint8_t from[200], to[200];
+
+	(void)state;
+	for (size_t b = 0; b < sizeof(from); b++)
+		from[b] = (uint8_t)(b + 1);
+	for (size_t bytes = 0; bytes <= 130; bytes++) {
+		memset(to, 0xee, sizeof(to));
+		copy_frame(to, from, bytes);
+		assert_memory_equal(to, from, bytes);
+		for (size_t b = bytes; b < sizeof(to); b++)
+			assert_int_equal(to[b], 0xee);
+	}
+}
+
+static void test_unprotected_stages_have_one_replica(void **state)
+{
+	static struct config config;
+
+	(void)state;
+	config.stages[1].slaves = 2;
+	assert_int_equal(config_replicas(&config, 1), 1);
+	config.protect = true;
+	assert_int_equal(config_replicas(&config, 0), 1);
+	assert_int_equal(config_replicas(&config, 1), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wire_ids_avoid_reserved_vids),
 		cmocka_unit_test(test_wire_id_has_three_tags),
+		cmocka_unit_test(test_tags_are_put_on_where_they_fit),
+		cmocka_unit_test(test_tags_come_off_only_if_they_are_ours),
 		cmocka_unit_test(test_wire_sequences_wrap),
 		cmocka_unit_test(test_batch_survives_any_bytes),
 		cmocka_unit_test(test_batch_cut),
 		cmocka_unit_test(test_outcome_survives_any_bytes),
 		cmocka_unit_test(test_delta_round_trip),
+		cmocka_unit_test(test_delta_operations),
+		cmocka_unit_test(test_delta_put_keeps_to_its_room),
+		cmocka_unit_test(test_delta_of_all_bytes),
 		cmocka_unit_test(test_delta_survives_any_bytes),
 		cmocka_unit_test(test_fault_texts),
 		cmocka_unit_test(test_messages_are_checked),
+		cmocka_unit_test(test_fields_of_messages),
+		cmocka_unit_test(test_answers_to_attach),
+		cmocka_unit_test(test_every_status_has_its_words),
+		cmocka_unit_test(test_frames_are_copied_whole),
+		cmocka_unit_test(test_unprotected_stages_have_one_replica),
 		cmocka_unit_test(test_known_sums),
 	};
 

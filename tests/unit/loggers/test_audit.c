@@ -238,6 +238,95 @@ static void test_any_text(void **state)
 		fail_msg("an object of %zu bytes: status %x", sizeof(text) - 1, status);
 }
 
+/* Whole lines whose own hash is right, with something else wrong. */
+static void test_lines_that_are_no_audit_lines(void **state)
+{
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+	static const struct {
+		const char *text, *end;
+		enum status wanted;
+	} rows[] = {
+		{"{\"seq\":1,\"prev\":\"" ZEROS "\"", "\"}\n", STATUS_OK},
+		{"{\"seq\":2,\"prev\":\"" ZEROS "\"", "\"}\n", STATUS_CORRUPT},
+		{"{\"sec\":1,\"prev\":\"" ZEROS "\"", "\"}\n", STATUS_CORRUPT},
+		{"{\"seq\":1,\"prev\":\"1" ZEROS "\"", "\"}\n", STATUS_CORRUPT},
+		{"{\"seq\":1", "\"}\n", STATUS_CORRUPT}, /* nothing before it */
+		{"{\"seq\":1,\"prev\":\"" ZEROS "\"", "\"}", STATUS_CORRUPT},
+		{"{\"seq\":1,\"prev\":\"" ZEROS "\"", "\"]\n", STATUS_CORRUPT},
+		{"{\"seq\":1,\"prev\":\"" ZEROS "\"", "\"} \n", STATUS_CORRUPT},
+		{"{\"seq\":1,\"prev\":\"" ZEROS "\"", ",\"prev\":\"\n", STATUS_CORRUPT},
+		{"{\"seq\":1", ",\"prev\":\"\n", STATUS_CORRUPT}, /* after its hash */
+	};
+	struct audit_verdict verdict;
+	char line[AUDIT_LINE_BYTES], hash[AUDIT_HASH_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int bytes;
+
+		audit_hash(rows[i].text, strlen(rows[i].text), hash);
+		bytes = snprintf(line, sizeof(line), "%s,\"hash\":\"%s%s", rows[i].text, hash,
+			rows[i].end);
+		assert_int_equal(verify(line, (size_t)bytes, &verdict), rows[i].wanted);
+		assert_int_equal(verdict.bad_line, rows[i].wanted == STATUS_OK ? 0 : 1);
+		assert_int_equal(verdict.lines, rows[i].wanted == STATUS_OK ? 1 : 0);
+	}
+	assert_int_equal(verify("no field at all\n", 16, &verdict), STATUS_CORRUPT);
+}
+
+/* A line too long is refused, and the chain goes on as if it had not been. */
+static void test_too_long_a_line_is_refused(void **state)
+{
+	char actor[AUDIT_LINE_BYTES + 1], before[AUDIT_HASH_BYTES];
+	struct audit_verdict verdict;
+	struct audit audit;
+	FILE *file;
+
+	(void)state;
+	memset(actor, 'a', sizeof(actor) - 1);
+	actor[sizeof(actor) - 1] = 0;
+	assert_int_equal(audit_open(&audit, dir), STATUS_OK);
+	append(&audit, 0);
+	memcpy(before, audit.hash, sizeof(before));
+	assert_int_equal(audit_append(&audit, 1, 1, actor, "seal", "x", 1, "x"), STATUS_TOO_BIG);
+	assert_string_equal(audit.hash, before);
+	append(&audit, 1);
+	audit_close(&audit);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(audit_verify(file, &verdict), STATUS_OK);
+	assert_int_equal(verdict.lines, 2);
+	fclose(file);
+}
+
+/* What is not on the disk does not count as written: the sequence stays. */
+static void test_failed_writes_are_told(void **state)
+{
+	int ends[2];
+	FILE *files[3];
+	struct audit_verdict verdict;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	files[0] = fopen("/dev/null", "r"); /* cannot be written */
+	files[1] = fopen("/dev/full", "w"); /* has no room */
+	files[2] = fdopen(ends[1], "w");    /* cannot be synced */
+	for (int i = 0; i < 3; i++) {
+		struct audit audit = {.file = files[i], .sequence = 5, .hash = "before"};
+
+		assert_non_null(files[i]);
+		assert_int_equal(audit_append(&audit, 1, 1, "a", "b", "c", 1, "d"), STATUS_IO);
+		assert_int_equal(audit.sequence, 5);
+		assert_string_equal(audit.hash, "before");
+		audit_close(&audit);
+		assert_null(audit.file);
+	}
+	close(ends[0]);
+	files[0] = fopen("/dev/null", "w"); /* cannot be read */
+	assert_int_equal(audit_verify(files[0], &verdict), STATUS_IO);
+	fclose(files[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +337,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_refuses_a_changed_log, make_dir,
 			drop_dir),
 		cmocka_unit_test_setup_teardown(test_any_text, make_dir, drop_dir),
+		cmocka_unit_test(test_lines_that_are_no_audit_lines),
+		cmocka_unit_test_setup_teardown(test_too_long_a_line_is_refused, make_dir,
+			drop_dir),
+		cmocka_unit_test(test_failed_writes_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
 unit_test(loggers journal journal)
 unit_test(loggers journal_shm journal)
 unit_test(loggers outcomes journal)
+unit_test(loggers faults journal)
+unit_test(loggers page journal)
 unit_test(loggers audit loggers)
 unit_test(loggers store_rocksdb loggers ${ROCKSDB})
 # The journal is compiled again, with a place to die before every ordered store.
