@@ -238,7 +238,17 @@ static json_t *gaps_json(const struct histogram *gaps)
 		"buckets", buckets);
 }
 
-static json_t *report_json(const struct report *report)
+static json_t *logger_restarts_json(const struct page *page)
+{
+	json_t *restarts = json_object();
+
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		json_object_set_new(restarts, logger_names[i],
+			json_integer((json_int_t)page->loggers[i].restarts));
+	return restarts;
+}
+
+json_t *report_json(const struct report *report)
 {
 	const struct page *page = report->page;
 	const struct histogram *latency = &page->egress.latency;
@@ -279,14 +289,15 @@ static json_t *report_json(const struct report *report)
 	json_object_set_new(root, "engine", engines_json(report->config, page));
 	json_object_set_new(root, "failovers", failovers_json(report));
 	json_object_set_new(root, "log",
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packet_bytes",
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "packet_bytes",
 			(json_int_t)page->loggers[LOGGER_PACKETS].bytes, "determinant_bytes",
 			(json_int_t)page->loggers[LOGGER_DETERMINANTS].determinant_bytes,
 			"outcome_bytes", (json_int_t)page->loggers[LOGGER_DETERMINANTS].bytes,
 			"folds", (json_int_t)page->folds, "base_batch",
 			(json_int_t)page_base_batch(page, report->config->stages_count), "gaps",
 			(json_int_t)(page->loggers[0].gaps + page->loggers[1].gaps +
-				     page->loggers[2].gaps)));
+				     page->loggers[2].gaps),
+			"restarts", logger_restarts_json(page)));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
 	json_object_set_new(root, "release_gap_max_us",
 		json_real((double)page->egress.gaps.max_ns / 1e3));
@@ -307,6 +318,15 @@ enum status report_write(const struct report *report, const char *path)
 
 	json_decref(root);
 	return written == 0 ? STATUS_OK : STATUS_IO;
+}
+
+/* A line for each logger that was started again. */
+static void print_logger_restarts(const struct page *page, FILE *out)
+{
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		if (page->loggers[i].restarts > 0)
+			fprintf(out, "  the %s logger was started again %llu times\n",
+				logger_names[i], (unsigned long long)page->loggers[i].restarts);
 }
 
 static void print_failovers(const struct report *report, FILE *out)
@@ -359,6 +379,7 @@ void report_print(const struct report *report, FILE *out)
 			(unsigned long long)page->egress.digest_mismatches,
 			(unsigned long long)page->folds);
 	print_failovers(report, out);
+	print_logger_restarts(page, out);
 	fprintf(out,
 		"  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; "
 		"longest release gap %.1f us\n",
@@ -414,6 +435,7 @@ static void print_status(const struct config *config, const struct page *page, c
 		snprintf(name, sizeof(name), "%s/%lld", stage, number);
 		print_engine(json_object_get(json_object_get(root, "engine"), name), out);
 	}
+	print_logger_restarts(page, out);
 }
 
 json_t *report_status_json(const struct config *config, const struct page *page)

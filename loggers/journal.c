@@ -202,17 +202,34 @@ static bool last_of_its_group(const struct journal_control *control, uint64_t ga
 	return true;
 }
 
+/* What those hold who are never detached: letting others go does not free more. */
+static uint64_t lowest_required(const struct journal_control *control, uint64_t gating)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	for (; gating != 0; gating &= gating - 1) {
+		const struct journal_slot *slot = &control->slots[__builtin_ctzll(gating)];
+		uint64_t cursor = atomic_read_acquire(&slot->cursor);
+
+		if (slot->gate == GATE_REQUIRED && cursor < lowest)
+			lowest = cursor;
+	}
+	return lowest;
+}
+
 uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_over)
 {
 	struct journal_control *control = writer->journal->control;
 	uint64_t gating = control->attached & ~control->detached;
+	uint64_t required = lowest_required(control, gating);
 	uint32_t count = 0;
 
 	for (uint64_t left = gating; left != 0; left &= left - 1) {
 		uint32_t slot = (uint32_t)__builtin_ctzll(left);
 		const struct journal_slot *reader = &control->slots[slot];
 
-		if (reader->gate == GATE_NONE || reader->gate == GATE_REQUIRED)
+		if (reader->gate == GATE_NONE || reader->gate == GATE_REQUIRED ||
+			atomic_read_acquire(&reader->cursor) >= required)
 			continue;
 		if (atomic_read_acquire(&reader->cursor) + writer->journal->ring_lines >=
 			(MUTANT(FOUND_HALF_RING)
@@ -303,6 +320,41 @@ enum status journal_attach(struct journal_reader *reader, struct journal *journa
 	status = journal_reattach(reader, from);
 	if (status != STATUS_OK)
 		journal_give_back(reader);
+	return status;
+}
+
+/* The lowest place that a dead reader of that name holds, or JOURNAL_FROM_TAIL. */
+static uint64_t held_by_dead(const struct journal_control *control, const char *name,
+	uint64_t *slots)
+{
+	uint64_t attached = atomic_read_seq_cst(&control->attached);
+	uint64_t from = JOURNAL_FROM_TAIL;
+
+	*slots = 0;
+	for (; attached != 0; attached &= attached - 1) {
+		uint32_t slot = (uint32_t)__builtin_ctzll(attached);
+		const struct journal_slot *dead = &control->slots[slot];
+		uint64_t cursor = atomic_read_acquire(&dead->cursor);
+
+		if (strcmp(dead->name, name) != 0 || !owner_is_dead(&dead->owner))
+			continue;
+		*slots |= 1ull << slot;
+		if ((atomic_read_seq_cst(&control->detached) & 1ull << slot) == 0 && cursor < from)
+			from = cursor;
+	}
+	return from;
+}
+
+enum status journal_succeed(struct journal_reader *reader, struct journal *journal,
+	enum journal_gate gate, const char *name)
+{
+	uint64_t slots, from = held_by_dead(journal->control, name, &slots);
+	enum status status = journal_attach(reader, journal, gate, 0, name, from);
+
+	if (status == STATUS_LAPPED)
+		status = journal_attach(reader, journal, gate, 0, name, JOURNAL_FROM_TAIL);
+	for (; status == STATUS_OK && slots != 0; slots &= slots - 1)
+		journal_release_slot(journal, (uint32_t)__builtin_ctzll(slots));
 	return status;
 }
 
@@ -411,6 +463,12 @@ void journal_advance(struct journal_reader *reader)
 {
 	reader->position += reader->block_lines;
 	reader->block_lines = 0;
+	if (!reader->holds)
+		journal_let_go(reader);
+}
+
+void journal_let_go(struct journal_reader *reader)
+{
 	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor,
 		reader->position);
 }
@@ -419,5 +477,5 @@ void journal_move_to(struct journal_reader *reader, uint64_t position)
 {
 	BUG_ON(position < reader->position);
 	reader->position = position;
-	atomic_write_release(&reader->journal->control->slots[reader->slot].cursor, position);
+	journal_let_go(reader);
 }

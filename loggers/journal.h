@@ -112,7 +112,8 @@ struct journal_reader {
 	uint32_t slot;
 	uint32_t gate;
 	uint32_t block_lines;
-	bool lazy; /* payloads are not checked by peek: ask journal_payload_sound before use */
+	bool lazy;  /* payloads are not checked by peek: ask journal_payload_sound before use */
+	bool holds; /* what it has passed stays until journal_let_go: a successor may read it */
 };
 
 /* Formats control memory (zeroed) for a ring of ring_bytes. Before anybody else sees it. */
@@ -160,6 +161,13 @@ MUST_CHECK enum status journal_attach(struct journal_reader *reader, struct jour
 	enum journal_gate gate, uint32_t group, const char *name, uint64_t from);
 
 /*
+ * Attaches where a dead reader of that name was, whose slots go, or at the oldest block. Errors:
+ * FULL.
+ */
+MUST_CHECK enum status journal_succeed(struct journal_reader *reader, struct journal *journal,
+	enum journal_gate gate, const char *name);
+
+/*
  * Lets go of the writer; any thread of the reader's process. The slot stays the attaching thread's,
  * which either attaches it again or gives it back, before the journal is unmapped: owner words of a
  * thread are linked through memory.
@@ -181,6 +189,9 @@ void journal_release_dead(struct journal *journal);
 MUST_CHECK enum status journal_peek(struct journal_reader *reader, const void **payload,
 	uint32_t *bytes);
 void journal_advance(struct journal_reader *reader);
+
+/* A reader that holds: what it has passed may go. */
+void journal_let_go(struct journal_reader *reader);
 
 /* Checks the peeked block's payload, for lazy readers. */
 bool journal_payload_sound(const struct journal_reader *reader);

@@ -12,6 +12,55 @@
 #define GROUP_BATCHES 64
 #define NOTE_BATCHES 1024
 
+static const char *const reader_names[LOGGERS_COUNT] = {"packet logger", "determinant logger",
+	"progress logger"};
+
+static bool keep_head(void *context, const void *bytes, uint32_t count)
+{
+	memcpy(context, bytes, count);
+	return false; /* no more than that */
+}
+
+/* Lets the base journal go up to where the base values of every stage end. */
+static void release_base(struct logger *logger)
+{
+	const struct page *page = logger->role->page;
+	uint64_t lowest = UINT64_MAX;
+
+	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
+		if (page->stages[s].base_line < lowest || MUTANT(TRIM_PAST_BASE))
+			lowest = page->stages[s].base_line;
+	if (lowest > logger->input.position)
+		journal_move_to(&logger->input, lowest);
+}
+
+/* What a former logger wrote, and may not have told. */
+static void recover(struct logger *logger)
+{
+	struct page *page = logger->role->page;
+
+	for (uint32_t s = 0; s < logger->role->config->stages_count; s++) {
+		struct page_stage *stage = &page->stages[s];
+		struct base_head head = {0};
+
+		logger->stage_batches[s] = store_next(logger->store, s);
+		if (logger->counts->next_batch > logger->stage_batches[s])
+			logger->stage_batches[s] = logger->counts->next_batch;
+		if (logger->kind != LOGGER_DETERMINANTS)
+			continue;
+		(void)!store_read_base(logger->store, s, keep_head, &head);
+		if (head.batch <= stage->base_batch)
+			continue;
+		stage->base_next_id = head.next_id;
+		atomic_write_release(&stage->base_line, head.base_line);
+		atomic_write_release(&stage->base_batch, head.batch);
+	}
+	logger->next_batch = logger->stage_batches[0];
+	if (logger->kind == LOGGER_DETERMINANTS)
+		release_base(logger);
+	logger->unsynced = true;
+}
+
 enum status logger_attach(struct logger *logger)
 {
 	static const enum journal_gate folds = GATE_REQUIRED;
@@ -28,9 +77,12 @@ enum status logger_attach(struct logger *logger)
 	}
 	status = journal_shm_open(&logger->base, &logger->role->place, BASE_JOURNAL_NAME);
 	if (status == STATUS_OK)
-		status = journal_attach(&logger->input, &logger->base, gate, 0, "logger",
-			JOURNAL_FROM_TAIL);
+		status = journal_succeed(&logger->input, &logger->base, gate,
+			reader_names[logger->kind]);
 	logger->attached = status == STATUS_OK;
+	logger->input.holds = logger->kind == LOGGER_PACKETS;
+	if (status == STATUS_OK)
+		recover(logger);
 	return status;
 }
 
@@ -65,13 +117,14 @@ enum status logger_add_source(struct logger *logger, const char *name, uint32_t 
 	status = journal_shm_open(&source->journal, &logger->role->place, name);
 	if (status != STATUS_OK)
 		return status;
-	status = journal_attach(&source->reader, &source->journal, GATE_OPTIONAL, 0, "logger",
-		JOURNAL_FROM_TAIL);
+	status = journal_succeed(&source->reader, &source->journal, GATE_OPTIONAL,
+		reader_names[logger->kind]);
 	if (status != STATUS_OK) {
 		journal_shm_close(&source->journal);
 		return status;
 	}
 	source->reader.lazy = !takes_whole(logger);
+	source->reader.holds = takes_whole(logger);
 	source->stage = stage;
 	source->replica = replica;
 	source->incarnation = incarnation;
@@ -151,19 +204,6 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 			return false;
 	}
 	return true;
-}
-
-/* Lets the base journal go up to where the base values of every stage end. */
-static void release_base(struct logger *logger)
-{
-	const struct page *page = logger->role->page;
-	uint64_t lowest = UINT64_MAX;
-
-	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
-		if (page->stages[s].base_line < lowest || MUTANT(TRIM_PAST_BASE))
-			lowest = page->stages[s].base_line;
-	if (lowest > logger->input.position)
-		journal_move_to(&logger->input, lowest);
 }
 
 static enum status fold_commit(struct logger *logger, struct logger_source *source)
@@ -351,7 +391,9 @@ static bool take_batch(struct logger *logger, const struct batch_header *batch)
 {
 	struct batch_view view;
 
-	if (batch->batch_no != logger->next_batch)
+	if (batch->batch_no < logger->next_batch)
+		return true; /* a former logger has written it */
+	if (batch->batch_no > logger->next_batch)
 		counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
 	if (logger->cut != NULL) {
 		if (batch_open(&view, batch, batch->bytes) != STATUS_OK)
@@ -392,6 +434,16 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 	return work;
 }
 
+/* What is written need not be read again by a successor. */
+static void let_go(struct logger *logger)
+{
+	if (logger->attached && logger->input.holds)
+		journal_let_go(&logger->input);
+	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++)
+		if (logger->sources[i].state == SOURCE_READ && logger->sources[i].reader.holds)
+			journal_let_go(&logger->sources[i].reader);
+}
+
 uint32_t logger_work(struct logger *logger, enum status *status)
 {
 	const struct page *page = logger->role->page;
@@ -399,6 +451,7 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	uint32_t work;
 
 	*status = STATUS_OK;
+	counter_add(&logger->counts->beat, 1);
 	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status)
 					      : work_sources(logger, status);
 	logger->unsynced |= work > 0;
@@ -421,6 +474,7 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	if (*status != STATUS_OK && !MUTANT(ACK_AFTER_FAILURE))
 		return 0; /* nothing is acknowledged after a failed write */
 	logger->unsynced = false;
+	let_go(logger);
 	if (logger->kind == LOGGER_PACKETS && !logger->keeps)
 		return 0;
 	if (logger->disk) {

@@ -2,8 +2,8 @@
 /*
  * The three loggers (FTvNF section 3), one agent each: the packet logger keeps base batches; the
  * determinant and progress logger keeps outcomes with their determinants, and commits the
- * base values
- * (DESIGN section 7); the slaves' progress logger keeps how far each slave is, and its digests.
+ * base values (DESIGN section 7); the slaves' progress logger keeps how far each slave is, and its
+ * digests. One that died is started again, and goes on from what its store holds.
  */
 #ifndef UNDERSTUDY_LOGGERS_LOGGER_H
 #define UNDERSTUDY_LOGGERS_LOGGER_H
@@ -55,7 +55,10 @@ struct logger {
 	struct logger_source sources[LOGGER_SOURCES_MAX];
 };
 
-/* After the base journal exists. Errors: those of journal_attach. */
+/*
+ * After the base journal exists, with the store open: goes on where the store, and a former
+ * logger's place in the journal, end. Errors: those of journal_attach.
+ */
 MUST_CHECK enum status logger_attach(struct logger *logger);
 
 /* Control thread: reads a replica's outcomes from now on. Errors: FULL, those of the journal. */

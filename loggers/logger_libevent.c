@@ -171,6 +171,12 @@ enum status logger_dir_prepare(const struct config *config, char *error)
 	return dir_is_ours(config, error) ? STATUS_OK : STATUS_INVALID;
 }
 
+/* It could start once: what it cannot do now may be possible later. */
+static bool is_successor(const struct logger_process *self)
+{
+	return self->role.page->loggers[self->role.options.number].restarts > 0;
+}
+
 static enum status start(struct logger_process *self, char *error)
 {
 	const struct config *config = self->role.config;
@@ -188,7 +194,7 @@ static enum status start(struct logger_process *self, char *error)
 	if (config->log_headers && (logger->cut = aligned_alloc(64, BATCH_BYTES_MAX)) == NULL)
 		return STATUS_NO_MEMORY;
 	snprintf(dir, sizeof(dir), "%s/%s", config->logger_dir, logger_names[logger->kind]);
-	status = store_open(&logger->store, dir, config->chain,
+	status = store_open(&logger->store, dir, config->chain, self->role.page->started_ns,
 		segment_bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : segment_bytes, error);
 	if (status == STATUS_OK)
 		status = start_server(self, error);
@@ -219,8 +225,10 @@ int logger_role_main(const struct role_options *options)
 	}
 	status = start(&self, error);
 	if (status != STATUS_OK) {
-		if (status != STATUS_END)
+		if (status != STATUS_END && !is_successor(&self))
 			page_fail(self.role.page, "%.250s", error);
+		else if (status != STATUS_END)
+			fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
 	while (!atomic_read_relaxed(&self.role.page->stop)) {
@@ -229,12 +237,12 @@ int logger_role_main(const struct role_options *options)
 			continue;
 		}
 		if (status != STATUS_OK) {
-			page_fail(self.role.page, "the %s logger cannot write its store: %s%s",
-				logger_names[self.logger.kind], status_text(status),
-				status == STATUS_FULL ? ": more is kept than fits its segments, "
-							"make 'journal' smaller"
-						      : ", see its message above");
-			_exit(1);
+			if (status == STATUS_FULL)
+				page_fail(self.role.page,
+					"the %s logger: more is kept than fits its segments, make "
+					"'journal' smaller",
+					logger_names[self.logger.kind]);
+			_exit(1); /* a successor opens the store anew, until it can be written */
 		}
 		if (self.logger.disk && self.logger.attached)
 			idle_round(&idle, waits, 1, IDLE_NS);

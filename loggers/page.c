@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
+
 struct page_failover *page_open_failover(struct page *page)
 {
 	uint32_t index = atomic_add_seq_cst(&page->failovers_count, 1u);

@@ -75,8 +75,6 @@ void role_place(struct shm_place *place, const char *run_dir, enum hugepages hug
 			(unsigned long long)tag);
 }
 
-const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
-
 void role_name(char name[NAME_BYTES], const struct config *config, enum role_kind kind,
 	uint32_t stage, uint32_t number)
 {

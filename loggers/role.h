@@ -36,8 +36,6 @@ MUST_CHECK enum status role_config(struct config **config, const struct role_opt
 /* Where a run directory's shared memory lies. */
 void role_place(struct shm_place *place, const char *run_dir, enum hugepages hugepages);
 
-extern const char *const logger_names[LOGGERS_COUNT];
-
 /* What people call a role process: "edge/0", "logger/packets", "sequencer". */
 void role_name(char name[NAME_BYTES], const struct config *config, enum role_kind kind,
 	uint32_t stage, uint32_t number);

@@ -20,6 +20,11 @@ struct segment {
 	uint64_t bytes, last_number;
 };
 
+/* Noted of a segment that is full. */
+struct segment_note {
+	uint64_t run, bytes;
+};
+
 struct store {
 	rocksdb_t *db;
 	rocksdb_options_t *options;
@@ -29,7 +34,7 @@ struct store {
 	rocksdb_column_family_handle_t *facts, *base;
 	struct segment segments[SEGMENTS_MAX]; /* oldest first; the last is written to */
 	uint32_t segments_count;
-	uint64_t segments_made, segment_bytes;
+	uint64_t run, segments_made, segment_bytes;
 	pthread_mutex_t lock; /* segments: the writer changes them, servers read */
 };
 
@@ -43,6 +48,11 @@ static bool failed(char *problem, const char *what)
 	return true;
 }
 
+static void segment_name(char name[32], uint64_t number)
+{
+	snprintf(name, 32, "segment-%llu", (unsigned long long)number);
+}
+
 static enum status add_segment(struct store *store)
 {
 	char name[32], *problem = NULL;
@@ -50,7 +60,7 @@ static enum status add_segment(struct store *store)
 
 	if (store->segments_count == SEGMENTS_MAX)
 		return STATUS_FULL;
-	snprintf(name, sizeof(name), "segment-%llu", (unsigned long long)++store->segments_made);
+	segment_name(name, ++store->segments_made);
 	segment.family = rocksdb_create_column_family(store->db, store->options, name, &problem);
 	if (failed(problem, "new segment"))
 		return STATUS_IO;
@@ -79,30 +89,31 @@ static bool dir_is_foreign(const char *dir)
 
 struct families {
 	rocksdb_column_family_handle_t **handles;
-	size_t count;
+	char **names;
+	size_t count, listed;
 };
 
-/* Opens what there is; the first family holds the facts, the others are a former run's. */
+/* Opens what there is; the first family holds the facts, the others a former logger's data. */
 static enum status open_families(struct store *store, const char *dir, struct families *families,
 	char *error)
 {
 	static const char *const fallback[] = {"default"};
 	const rocksdb_options_t **options;
-	char *problem = NULL, **names;
-	size_t listed = 0;
+	char *problem = NULL;
 
-	names = rocksdb_list_column_families(store->options, dir, &listed, &problem);
+	families->names =
+		rocksdb_list_column_families(store->options, dir, &families->listed, &problem);
 	rocksdb_free(problem);
 	problem = NULL;
-	families->count = names == NULL || listed == 0 ? 1 : listed;
+	families->count = families->listed == 0 ? 1 : families->listed;
 	families->handles = calloc(families->count, sizeof(families->handles[0]));
 	options = calloc(families->count, sizeof(*options));
 	BUG_ON(families->handles == NULL || options == NULL);
 	for (size_t i = 0; i < families->count; i++)
 		options[i] = store->options;
 	store->db = rocksdb_open_column_families(store->options, dir, (int)families->count,
-		listed > 0 ? (const char *const *)names : fallback, options, families->handles,
-		&problem);
+		families->listed > 0 ? (const char *const *)families->names : fallback, options,
+		families->handles, &problem);
 	if (problem != NULL) {
 		snprintf(error, CONFIG_ERROR_LINE, "%.150s: the log cannot be opened: %.200s", dir,
 			problem);
@@ -111,8 +122,6 @@ static enum status open_families(struct store *store, const char *dir, struct fa
 	} else {
 		store->facts = families->handles[0];
 	}
-	if (names != NULL)
-		rocksdb_list_column_families_destroy(names, listed);
 	free(options);
 	return store->db == NULL ? STATUS_IO : STATUS_OK;
 }
@@ -123,23 +132,26 @@ static void head_name(char name[8], uint32_t stage)
 	snprintf(name, 8, "base-%u", stage % STAGES_MAX);
 }
 
-/* Lets go of the families but the facts'; drops them, and the base's head, on request. */
-static enum status close_families(struct store *store, struct families *families, bool drop)
+static void free_families(struct families *families)
+{
+	if (families->names != NULL)
+		rocksdb_list_column_families_destroy(families->names, families->listed);
+	free(families->handles);
+}
+
+/* Another run's: drops the families but the facts', and the heads of the base values. */
+static enum status drop_families(struct store *store, const struct families *families)
 {
 	enum status status = STATUS_OK;
 	char *problem = NULL;
 
 	for (size_t i = 1; i < families->count; i++) {
-		if (drop)
-			rocksdb_drop_column_family(store->db, families->handles[i], &problem);
+		rocksdb_drop_column_family(store->db, families->handles[i], &problem);
 		if (failed(problem, "drop a former run's segment"))
 			status = STATUS_IO;
 		problem = NULL;
 		rocksdb_column_family_handle_destroy(families->handles[i]);
 	}
-	free(families->handles);
-	if (!drop)
-		return status;
 	for (uint32_t stage = 0; stage < STAGES_MAX && status == STATUS_OK; stage++) {
 		char name[8];
 
@@ -172,6 +184,91 @@ static enum status claim_for(struct store *store, const char *dir, const char *c
 	return other ? STATUS_INVALID : store_note(store, "chain", chain, (uint32_t)strlen(chain));
 }
 
+/* What its batches take: noted when it was full, or counted. */
+static void measure(struct store *store, struct segment *segment, uint64_t number)
+{
+	rocksdb_iterator_t *iterator =
+		rocksdb_create_iterator_cf(store->db, store->read, segment->family);
+	char name[32], *problem = NULL, *noted;
+	struct segment_note note = {0};
+	size_t bytes = 0;
+
+	segment_name(name, number);
+	noted = rocksdb_get_cf(store->db, store->read, store->facts, name, strlen(name), &bytes,
+		&problem);
+	if (!failed(problem, "read") && bytes == sizeof(note))
+		memcpy(&note, noted, bytes);
+	rocksdb_free(noted);
+	if (note.run == store->run)
+		segment->bytes = note.bytes;
+	rocksdb_iter_seek_to_last(iterator);
+	if (rocksdb_iter_valid(iterator))
+		segment->last_number = load_be64(rocksdb_iter_key(iterator, &bytes));
+	for (bool count = segment->bytes == 0; count && rocksdb_iter_valid(iterator);
+		rocksdb_iter_prev(iterator)) {
+		(void)rocksdb_iter_value(iterator, &bytes);
+		segment->bytes += bytes;
+	}
+	rocksdb_iter_destroy(iterator);
+}
+
+/* This run's: a former logger's segments, oldest first, and base values. */
+static enum status keep_families(struct store *store, const struct families *families)
+{
+	uint64_t numbers[SEGMENTS_MAX];
+
+	for (size_t i = 1; i < families->count; i++) {
+		unsigned long long number;
+		uint32_t at = store->segments_count;
+
+		if (sscanf(families->names[i], "segment-%llu", &number) != 1) {
+			store->base = families->handles[i];
+			continue;
+		}
+		if (at == SEGMENTS_MAX)
+			return STATUS_FULL;
+		for (; at > 0 && numbers[at - 1] > number; at--) {
+			numbers[at] = numbers[at - 1];
+			store->segments[at] = store->segments[at - 1];
+		}
+		numbers[at] = number;
+		store->segments[at] = (struct segment){.family = families->handles[i]};
+		store->segments_count++;
+		if (number > store->segments_made)
+			store->segments_made = number;
+	}
+	for (uint32_t i = 0; i < store->segments_count; i++)
+		measure(store, &store->segments[i], numbers[i]);
+	return store->base != NULL && store->segments_count > 0 ? STATUS_OK : STATUS_CORRUPT;
+}
+
+static bool is_of_run(struct store *store)
+{
+	char *problem = NULL, *found;
+	size_t bytes = 0;
+	bool same;
+
+	found = rocksdb_get_cf(store->db, store->read, store->facts, "run", 3, &bytes, &problem);
+	same = !failed(problem, "read") && found != NULL && bytes == sizeof(store->run) &&
+	       memcmp(found, &store->run, bytes) == 0;
+	rocksdb_free(found);
+	return same;
+}
+
+/* An empty store, which is this run's from when it is complete. */
+static enum status begin_run(struct store *store, const struct families *families)
+{
+	enum status status = drop_families(store, families);
+	char *problem = NULL;
+
+	if (status != STATUS_OK)
+		return status;
+	store->base = rocksdb_create_column_family(store->db, store->options, "base", &problem);
+	status = failed(problem, "base values") ? STATUS_IO : add_segment(store);
+	return status == STATUS_OK ? store_note(store, "run", &store->run, sizeof(store->run))
+				   : status;
+}
+
 static void make_options(struct store *store)
 {
 	store->options = rocksdb_options_create();
@@ -188,13 +285,12 @@ static void make_options(struct store *store)
 	pthread_mutex_init(&store->lock, NULL);
 }
 
-enum status store_open(struct store **result, const char *dir, const char *chain,
+enum status store_open(struct store **result, const char *dir, const char *chain, uint64_t run,
 	uint64_t segment_bytes, char *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	struct families families = {0};
-	char *problem = NULL;
-	enum status status, closed;
+	enum status status;
 
 	if (store == NULL)
 		return STATUS_NO_MEMORY;
@@ -208,17 +304,17 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	}
 	make_options(store);
 	store->segment_bytes = segment_bytes;
+	store->run = run;
 	status = open_families(store, dir, &families, error);
 	if (status == STATUS_OK)
 		status = claim_for(store, dir, chain, error);
-	closed = close_families(store, &families, status == STATUS_OK);
 	if (status == STATUS_OK)
-		status = closed;
-	if (status == STATUS_OK) {
-		store->base =
-			rocksdb_create_column_family(store->db, store->options, "base", &problem);
-		status = failed(problem, "base values") ? STATUS_IO : add_segment(store);
-	}
+		status = is_of_run(store) ? keep_families(store, &families)
+					  : begin_run(store, &families);
+	else
+		for (size_t i = 1; i < families.count; i++)
+			rocksdb_column_family_handle_destroy(families.handles[i]);
+	free_families(&families);
 	if (status != STATUS_OK) {
 		store_close(store);
 		return status;
@@ -266,6 +362,19 @@ void store_add(struct store *store, uint64_t number, uint32_t stage, const void 
 		segment->last_number = number;
 }
 
+/* What a successor would have to count. */
+static enum status end_segment(struct store *store)
+{
+	const struct segment_note note = {store->run,
+		store->segments[store->segments_count - 1].bytes};
+	char name[32];
+	enum status status;
+
+	segment_name(name, store->segments_made);
+	status = store_note(store, name, &note, sizeof(note));
+	return status == STATUS_OK ? add_segment(store) : status;
+}
+
 enum status store_write(struct store *store)
 {
 	char *problem = NULL;
@@ -278,7 +387,7 @@ enum status store_write(struct store *store)
 		return STATUS_IO;
 	if (store->segments[store->segments_count - 1].bytes < store->segment_bytes)
 		return STATUS_OK;
-	return add_segment(store);
+	return end_segment(store);
 }
 
 enum status store_sync(struct store *store)
@@ -349,6 +458,27 @@ enum status store_fold_commit(struct store *store, uint32_t stage, const struct 
 	if (failed(problem, "fold"))
 		return STATUS_IO;
 	return sync ? store_sync(store) : STATUS_OK;
+}
+
+uint64_t store_next(struct store *store, uint32_t stage)
+{
+	uint64_t next = 0;
+
+	for (uint32_t i = store->segments_count; i-- > 0 && next == 0;) {
+		rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read,
+			store->segments[i].family);
+		size_t bytes;
+
+		for (rocksdb_iter_seek_to_last(iterator); next == 0 && rocksdb_iter_valid(iterator);
+			rocksdb_iter_prev(iterator)) {
+			const char *key = rocksdb_iter_key(iterator, &bytes);
+
+			if (bytes == 9 && key[8] == (char)stage)
+				next = load_be64(key) + 1;
+		}
+		rocksdb_iter_destroy(iterator);
+	}
+	return next;
 }
 
 enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count)

@@ -19,11 +19,12 @@
 struct store;
 
 /*
- * Opens dir, made if missing, for a chain; what a former run left is dropped. Errors: IO, INVALID
- * (the directory is another chain's, or no logger's). error: one line.
+ * Opens dir, made if missing, for a run of a chain; what another run left is dropped, what a former
+ * logger of this run wrote is there. Errors: IO, INVALID (the directory is another chain's, or no
+ * logger's). error: one line.
  */
 MUST_CHECK enum status store_open(struct store **store, const char *dir, const char *chain,
-	uint64_t segment_bytes, char *error);
+	uint64_t run, uint64_t segment_bytes, char *error);
 void store_close(struct store *store);
 
 /* Adds to the batch of writes that store_write carries out. number grows within each stage. */
@@ -42,6 +43,9 @@ void store_fold_image(struct store *store, uint32_t stage, const struct fold_ima
 	const uint8_t *key);
 MUST_CHECK enum status store_fold_commit(struct store *store, uint32_t stage,
 	const struct base_head *head, bool sync);
+
+/* One past the highest number of a stage's that is there; 0: none is. */
+uint64_t store_next(struct store *store, uint32_t stage);
 
 /* A named fact. */
 MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes,

@@ -39,7 +39,7 @@ static void order_replica(struct failover *failover, uint32_t s, uint32_t r,
 	emit(effects, EFFECT_START_REPLICA, s, r, replica->incarnation, 0);
 }
 
-/* A slave folds where there is one, so that the leader never pauses; else the leader. */
+/* A slave folds where one has caught up, so that the leader never pauses; else the leader. */
 static void choose_folder(const struct failover *failover, uint32_t s,
 	struct failover_effects *effects)
 {
@@ -47,7 +47,7 @@ static void choose_folder(const struct failover *failover, uint32_t s,
 	int folder = stage->leader;
 
 	for (uint32_t r = 0; r < stage->replicas_count; r++)
-		if ((int)r != stage->leader && stage->replicas[r].phase >= PHASE_RUNNING)
+		if ((int)r != stage->leader && stage->replicas[r].phase == PHASE_READY)
 			folder = (int)r;
 	if (folder >= 0 && failover->protect)
 		emit(effects, EFFECT_FOLDER, s, (uint32_t)folder,
@@ -231,12 +231,14 @@ static struct failover_replica *replica_of(struct failover *failover,
 		       : NULL;
 }
 
-/* Asks for what is being attached once more: a request may have gone to nobody. */
-static void attach_again(const struct failover *failover, struct failover_effects *effects)
+/* Asks once more for what is attached, or being attached: a request may have gone to nobody. */
+static void attach_again(const struct failover *failover, enum replica_phase most,
+	struct failover_effects *effects)
 {
 	for (uint32_t s = 0; s < failover->stages_count; s++)
 		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
-			if (failover->stages[s].replicas[r].phase == PHASE_ATTACHING)
+			if (failover->stages[s].replicas[r].phase >= PHASE_ATTACHING &&
+				failover->stages[s].replicas[r].phase <= most)
 				emit(effects, EFFECT_ATTACH, s, r,
 					failover->stages[s].replicas[r].incarnation, 0);
 }
@@ -256,7 +258,7 @@ static void replica_event(struct failover *failover, const struct failover_event
 		else if (replica->phase >= PHASE_RUNNING && !MUTANT(FOUND_NOT_SAID))
 			emit(effects, EFFECT_GO_AGAIN, event->stage, event->replica,
 				event->incarnation, 0);
-		attach_again(failover, effects);
+		attach_again(failover, PHASE_ATTACHING, effects);
 		break;
 	case EVENT_ATTACHED:
 		replica->attached |= 1u << event->consumer;
@@ -266,6 +268,7 @@ static void replica_event(struct failover *failover, const struct failover_event
 		/* RUNNING -> READY */
 		if (replica->phase == PHASE_RUNNING) {
 			replica->phase = PHASE_READY;
+			choose_folder(failover, event->stage, effects);
 			if (failover_is_redundant(failover))
 				emit(effects, EFFECT_REDUNDANT, event->stage, event->replica,
 					event->incarnation, 0);
@@ -293,7 +296,7 @@ void failover_step(struct failover *failover, const struct failover_event *event
 	case EVENT_SEQUENCER:
 		failover->sequencer_seen = true;
 		all_seen(failover, effects);
-		attach_again(failover, effects);
+		attach_again(failover, PHASE_ATTACHING, effects);
 		if (failover->started)
 			emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
 		else if (failover->replicas_ordered)
@@ -302,7 +305,7 @@ void failover_step(struct failover *failover, const struct failover_event *event
 	case EVENT_LOGGER:
 		failover->loggers_seen |= 1u << event->replica;
 		all_seen(failover, effects);
-		attach_again(failover, effects);
+		attach_again(failover, PHASE_READY, effects); /* it may be a new one */
 		break;
 	case EVENT_MISSING:
 		if (failover->stages[event->stage].replicas[event->replica].phase == PHASE_ABSENT)

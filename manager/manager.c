@@ -10,19 +10,18 @@
 #include "core/mutants.h"
 #include "loggers/faults.h"
 #include "loggers/idle.h"
+#include "manager/manager_parts.h"
 #include "manager/sight.h"
 
-#define STARTING_NS 20000000000ull /* a replica that is not read and running by then is lost */
-#define LOG_END_NS 5000000000ull   /* loggers may take this long to finish at the end */
+#define LOOK_NS 100000000ull	 /* between looks at who is stopped */
+#define LOG_END_NS 5000000000ull /* loggers may take this long to finish at the end */
 
-static void step(struct manager *self, const struct failover_event *event);
-
-static const char *stage_name(const struct manager *self, uint32_t stage)
+const char *manager_stage_name(const struct manager *self, uint32_t stage)
 {
 	return self->role.config->stages[stage].name;
 }
 
-static void audit(struct manager *self, const char *action, const char *object, uint64_t term,
+void manager_audit(struct manager *self, const char *action, const char *object, uint64_t term,
 	const char *detail)
 {
 	audit_queue_add(&self->audit, action, object, term, detail);
@@ -33,12 +32,12 @@ static void audit_replica(struct manager *self, const char *action,
 {
 	char object[NAME_BYTES];
 
-	page_journal_name(object, stage_name(self, effect->stage), effect->replica,
+	page_journal_name(object, manager_stage_name(self, effect->stage), effect->replica,
 		effect->incarnation);
-	audit(self, action, object, self->failover.stages[effect->stage].term, detail);
+	manager_audit(self, action, object, self->failover.stages[effect->stage].term, detail);
 }
 
-static void send_message(struct manager *self, const struct peer *to, struct message *message)
+void manager_send(struct manager *self, const struct peer *to, struct message *message)
 {
 	message->bytes = sizeof(*message);
 	message->version = MESSAGE_VERSION;
@@ -55,7 +54,7 @@ static void send_role(struct manager *self, enum role_kind role, uint32_t stage,
 			(number == UINT32_MAX ||
 				(peer->hello.stage == stage && peer->hello.number == number)) &&
 			(incarnation == 0 || peer->hello.incarnation == incarnation))
-			send_message(self, peer, message);
+			manager_send(self, peer, message);
 }
 
 /* The failover record of an incarnation, made now if the fault left none. */
@@ -80,7 +79,7 @@ static struct page_failover *failover_record(struct manager *self, uint32_t stag
 	return record;
 }
 
-static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
+void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
 	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
@@ -101,7 +100,7 @@ static void replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 			.replica = replica,
 			.incarnation = incarnation},
 		kinds[kind]);
-	step(self, &event);
+	manager_step(self, &event);
 }
 
 void manager_death(struct manager *self, const struct death *death)
@@ -109,12 +108,11 @@ void manager_death(struct manager *self, const struct death *death)
 	const struct watched *watched = &self->watcher.watched[death->watched];
 
 	if (watched->incarnation == death->incarnation)
-		replica_lost(self, watched->stage, watched->replica, death->incarnation,
+		manager_replica_lost(self, watched->stage, watched->replica, death->incarnation,
 			FAILOVER_DEATH, death->detected_ns);
 }
 
-static void order_process(struct manager *self, enum role_kind role,
-	const struct failover_effect *effect)
+void manager_order(struct manager *self, enum role_kind role, const struct failover_effect *effect)
 {
 	struct message message = {
 		.type = MESSAGE_START,
@@ -124,7 +122,7 @@ static void order_process(struct manager *self, enum role_kind role,
 		.incarnation = effect->incarnation,
 	};
 
-	send_message(self, self->supervisor, &message);
+	manager_send(self, self->supervisor, &message);
 }
 
 static void start_replica(struct manager *self, const struct failover_effect *effect)
@@ -135,9 +133,9 @@ static void start_replica(struct manager *self, const struct failover_effect *ef
 	self->ordered_ns[effect->stage][effect->replica] = mono_ns();
 	self->role.page->incarnations = effect->incarnation;
 	replica->incarnation = effect->incarnation;
-	replica->next_batch = replica->compared_batch = 0;
+	replica->next_batch = replica->first_batch = replica->compared_batch = 0;
 	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
-	order_process(self, ROLE_REPLICA, effect);
+	manager_order(self, ROLE_REPLICA, effect);
 	audit_replica(self, "start", effect, "");
 }
 
@@ -150,7 +148,7 @@ static void attach_consumers(struct manager *self, const struct failover_effect 
 		.incarnation = effect->incarnation,
 	};
 
-	page_journal_name(message.name, stage_name(self, effect->stage), effect->replica,
+	page_journal_name(message.name, manager_stage_name(self, effect->stage), effect->replica,
 		effect->incarnation);
 	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
@@ -193,7 +191,7 @@ static void kill_replica(struct manager *self, const struct failover_effect *eff
 
 	if (watched != NULL)
 		watched_signal(watched, SIGKILL);
-	send_message(self, self->supervisor, &message);
+	manager_send(self, self->supervisor, &message);
 }
 
 static void write_term(struct manager *self, const struct failover_effect *effect)
@@ -236,10 +234,10 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 
 	switch (effect->type) {
 	case EFFECT_START_SEQUENCER:
-		order_process(self, ROLE_SEQUENCER, effect);
+		manager_order(self, ROLE_SEQUENCER, effect);
 		break;
 	case EFFECT_START_LOGGER:
-		order_process(self, ROLE_LOGGER, effect);
+		manager_order_logger(self, effect->replica, mono_ns());
 		break;
 	case EFFECT_START_REPLICA:
 		start_replica(self, effect);
@@ -278,11 +276,11 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 	case EFFECT_ALONE:
 		fprintf(stderr,
 			"understudy: %s runs WITHOUT A SLAVE until redundancy is restored\n",
-			stage_name(self, effect->stage));
+			manager_stage_name(self, effect->stage));
 		break;
 	case EFFECT_FAIL:
 		page_fail(self->role.page, "%s/%u died and nothing protects it: its state is lost",
-			stage_name(self, effect->stage), effect->replica);
+			manager_stage_name(self, effect->stage), effect->replica);
 		break;
 	}
 }
@@ -310,7 +308,7 @@ static void audit_effect(struct manager *self, const struct failover_effect *eff
 	}
 }
 
-static void step(struct manager *self, const struct failover_event *event)
+void manager_step(struct manager *self, const struct failover_event *event)
 {
 	struct failover_effects effects;
 
@@ -327,8 +325,10 @@ static void on_hello(struct manager *self, struct peer *peer)
 	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number,
 		hello->incarnation, 0};
 
-	if (hello->role == ROLE_LOGGER)
+	if (hello->role == ROLE_LOGGER) {
 		event.type = EVENT_LOGGER;
+		self->role.page->loggers[hello->number % LOGGERS_COUNT].pid = hello->pid;
+	}
 	if (hello->role == ROLE_REPLICA) {
 		event.type = EVENT_REPLICA;
 		if (self->failover.stages[hello->stage].replicas[hello->number].incarnation !=
@@ -336,13 +336,13 @@ static void on_hello(struct manager *self, struct peer *peer)
 			return; /* of a former life */
 		self->role.page->stages[hello->stage].replicas[hello->number].pid = hello->pid;
 		if (watcher_add(&self->watcher, &self->role.place, hello) != STATUS_OK) {
-			replica_lost(self, hello->stage, hello->number, hello->incarnation,
+			manager_replica_lost(self, hello->stage, hello->number, hello->incarnation,
 				FAILOVER_DEATH, mono_ns());
 			return;
 		}
 	}
 	if (hello->role != ROLE_CLI)
-		step(self, &event);
+		manager_step(self, &event);
 }
 
 /* Arms a fault; the answer says why not. */
@@ -352,7 +352,7 @@ static void on_inject(struct manager *self, const struct message *message, struc
 
 	answer->type = MESSAGE_DONE;
 	if (fault_arm(self->role.page, self->role.config, message->text, error) == STATUS_OK) {
-		audit(self, "inject", self->role.config->chain, 0, message->text);
+		manager_audit(self, "inject", self->role.config->chain, 0, message->text);
 		return;
 	}
 	answer->type = MESSAGE_ERROR;
@@ -378,7 +378,7 @@ static void forget_unseen(struct manager *self, const struct message *exited)
 
 	if (watcher_find(&self->watcher, exited->incarnation) != NULL || MUTANT(FOUND_UNSEEN))
 		return;
-	page_journal_name(name, stage_name(self, exited->stage), exited->number,
+	page_journal_name(name, manager_stage_name(self, exited->stage), exited->number,
 		exited->incarnation);
 	journal_shm_unlink(&self->role.place, name);
 }
@@ -396,11 +396,12 @@ static void on_supervisor(struct manager *self, const struct message *message)
 		forget_unseen(self, message);
 	}
 	if (message->role == ROLE_REPLICA)
-		replica_lost(self, message->stage, message->number, message->incarnation,
+		manager_replica_lost(self, message->stage, message->number, message->incarnation,
 			FAILOVER_DEATH, now_ns);
+	else if (message->role == ROLE_LOGGER)
+		manager_logger_lost(self, message->number, now_ns);
 	else if (!self->role.page->stop)
-		page_fail(self->role.page, "the %s ended unexpectedly (wait status %llu)",
-			message->role == ROLE_SEQUENCER ? "sequencer" : "logger",
+		page_fail(self->role.page, "the sequencer ended unexpectedly (wait status %llu)",
 			(unsigned long long)message->value);
 }
 
@@ -446,8 +447,8 @@ static void on_unreadable(struct manager *self, const struct message *reader,
 	fprintf(stderr, "understudy: %.200s\n", message->text);
 	if (self->failover.stages[message->stage].replicas[message->number].incarnation ==
 		message->incarnation)
-		replica_lost(self, lost->stage, lost->number, lost->incarnation, FAILOVER_DEATH,
-			mono_ns());
+		manager_replica_lost(self, lost->stage, lost->number, lost->incarnation,
+			FAILOVER_DEATH, mono_ns());
 }
 
 void manager_receive(struct manager *self, struct peer *peer, const struct message *message)
@@ -463,17 +464,17 @@ void manager_receive(struct manager *self, struct peer *peer, const struct messa
 		break;
 	case MESSAGE_ATTACHED:
 		if (find_consumer(self, peer, message->stage, &event.consumer))
-			step(self, &event);
+			manager_step(self, &event);
 		break;
 	case MESSAGE_ERROR:
 		on_unreadable(self, &peer->hello, message);
 		break;
 	case MESSAGE_AUDIT:
-		audit(self, message->name, "logger", 0, message->text);
+		manager_audit(self, message->name, "logger", 0, message->text);
 		break;
 	case MESSAGE_INJECT:
 		on_inject(self, message, &answer);
-		send_message(self, peer, &answer);
+		manager_send(self, peer, &answer);
 		break;
 	default:
 		if (peer == self->supervisor)
@@ -535,9 +536,29 @@ static bool may_forget(const struct manager *self, const struct watched *watched
 				       leader->incarnation));
 }
 
+/*
+ * Whether a signal has stopped it, at two looks: also one that has no input to be late with, whose
+ * folds may be waited for.
+ */
+static bool stays_stopped(struct watched *watched, const struct page_replica *replica,
+	uint64_t now_ns, uint64_t hang_ns)
+{
+	uint64_t cpu_ns;
+	bool before = watched->stopped;
+	char state;
+
+	if (now_ns < watched->looked_ns + LOOK_NS || now_ns < watched->looked_ns + hang_ns)
+		return false;
+	watched->looked_ns = now_ns;
+	state = sight_thread(replica->pid, replica->tid, &cpu_ns);
+	watched->stopped = (state == 'T' || state == 't') && !MUTANT(IGNORE_HANG);
+	return before && watched->stopped;
+}
+
 static void watch_replicas(struct manager *self, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
+	uint64_t hang_ns = self->role.config->hang_ms * 1000000ull;
 
 	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
 		struct watched *watched = &self->watcher.watched[i];
@@ -556,20 +577,21 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		}
 		if (atomic_read_acquire(&replica->bad_incarnation) == watched->incarnation) {
-			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
-				FAILOVER_BAD, now_ns);
+			manager_replica_lost(self, watched->stage, watched->replica,
+				watched->incarnation, FAILOVER_BAD, now_ns);
 			continue;
 		}
 		owes = failover_owes(&self->failover, watched->stage, watched->replica);
 		sight_take(&sight, page, watched->stage, watched->replica, owes);
-		if ((owes || self->failover.stages[watched->stage]
-					     .replicas[watched->replica]
-					     .phase >= PHASE_RUNNING) &&
-			self->role.config->protect &&
-			watch_step(&watched->hang, &sight, now_ns,
-				self->role.config->hang_ms * 1000000ull))
-			replica_lost(self, watched->stage, watched->replica, watched->incarnation,
-				FAILOVER_HANG, now_ns);
+		if (!self->role.config->protect)
+			continue;
+		if (stays_stopped(watched, replica, now_ns, hang_ns) ||
+			((owes || self->failover.stages[watched->stage]
+						  .replicas[watched->replica]
+						  .phase >= PHASE_RUNNING) &&
+				watch_step(&watched->hang, &sight, now_ns, hang_ns)))
+			manager_replica_lost(self, watched->stage, watched->replica,
+				watched->incarnation, FAILOVER_HANG, now_ns);
 	}
 }
 
@@ -587,8 +609,8 @@ static void give_up(struct manager *self, uint32_t stage, uint32_t replica, uint
 			replica = r;
 			break;
 		}
-	replica_lost(self, stage, replica, failover->stages[stage].replicas[replica].incarnation,
-		FAILOVER_DEATH, now_ns);
+	manager_replica_lost(self, stage, replica,
+		failover->stages[stage].replicas[replica].incarnation, FAILOVER_DEATH, now_ns);
 }
 
 /* RUNNING replicas that have reached what is released are in their place. */
@@ -607,7 +629,7 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 				atomic_read_acquire(&page->stages[s].replicas[r].next_batch) >=
 					released) {
 				page->stages[s].replicas[r].state = REPLICA_READY;
-				step(self, &event);
+				manager_step(self, &event);
 			} else if ((replica->phase == PHASE_STARTING ||
 					   replica->phase == PHASE_ATTACHING) &&
 				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
@@ -629,6 +651,13 @@ static bool loggers_done(const struct manager *self, uint64_t batches)
 	return true;
 }
 
+/* One restored from base values of the end has nothing to compare. */
+static bool is_compared(const struct page_replica *replica, uint64_t batches)
+{
+	return atomic_read_acquire(&replica->compared_batch) >= batches ||
+	       atomic_read_acquire(&replica->first_batch) >= batches;
+}
+
 /* At the end of the input: all released, all replicas there and compared, all logged. */
 static bool is_over(struct manager *self, uint64_t now_ns)
 {
@@ -641,8 +670,7 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 		return false;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
-			if (atomic_read_acquire(&page->stages[s].replicas[r].compared_batch) <
-				batches)
+			if (!is_compared(&page->stages[s].replicas[r], batches))
 				return false;
 	if (self->ended_ns == 0)
 		self->ended_ns = now_ns;
@@ -655,6 +683,8 @@ void manager_tick(struct manager *self, uint64_t now_ns)
 
 	if (self->stopping)
 		return;
+	manager_watch_loggers(self, now_ns);
+	manager_start_loggers(self, now_ns);
 	raise_timed_faults(self, now_ns);
 	watch_replicas(self, now_ns);
 	find_caught_up(self, now_ns);
@@ -665,85 +695,18 @@ void manager_tick(struct manager *self, uint64_t now_ns)
 		self->mismatch_told = true;
 		snprintf(detail, sizeof(detail), "first at batch %llu",
 			(unsigned long long)self->role.page->egress.mismatch_batch);
-		audit(self, "digest_difference", self->role.config->chain, 0, detail);
+		manager_audit(self, "digest_difference", self->role.config->chain, 0, detail);
 		page_fail(self->role.page,
 			"REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
 	}
 	if (!is_over(self, now_ns))
 		return;
 	self->stopping = true;
-	audit(self, "stop", self->role.config->chain, 0,
+	manager_audit(self, "stop", self->role.config->chain, 0,
 		self->role.page->failed ? self->role.page->error : "the run is over");
 	audit_queue_close(&self->audit);
 	atomic_write_release(&self->role.page->stop, 1u);
-	send_message(self, self->supervisor, &done);
-}
-
-/*
- * What a former manager left of a replica: watches it, or carries on with what was being done. The
- * page is written before an order is given, and after a journal is sealed.
- */
-static void adopt_replica(struct manager *self, uint32_t stage, uint32_t number)
-{
-	const struct page_replica *page = &self->role.page->stages[stage].replicas[number];
-	struct failover_effect order = {EFFECT_START_REPLICA, stage, number, page->incarnation, 0};
-	struct failover_event missing = {EVENT_MISSING, stage, number, 0, 0};
-	struct message hello = {.stage = stage,
-		.number = number,
-		.pid = page->pid,
-		.incarnation = page->incarnation};
-	enum status status;
-
-	self->ordered_ns[stage][number] = mono_ns();
-	if (page->incarnation == 0) {
-		step(self, &missing);
-		return;
-	}
-	page_journal_name(hello.name, stage_name(self, stage), number, hello.incarnation);
-	status = watcher_add(&self->watcher, &self->role.place, &hello);
-	if (page->state == REPLICA_STARTING || page->state == REPLICA_ABSENT)
-		order_process(self, ROLE_REPLICA, &order); /* maybe it was not heard */
-	else if (page->state == REPLICA_FAILED || status != STATUS_OK)
-		replica_lost(self, stage, number, page->incarnation, FAILOVER_DEATH, mono_ns());
-}
-
-/* The journals of those whose loss a former manager has dealt with. */
-static void adopt_lost(struct manager *self)
-{
-	struct page *page = self->role.page;
-	struct page_lost lost[LOST_MAX];
-
-	memcpy(lost, page->lost, sizeof(lost));
-	memset(page->lost, 0, sizeof(page->lost));
-	for (uint32_t i = 0; i < LOST_MAX; i++) {
-		struct message hello = {.stage = lost[i].stage,
-			.number = lost[i].replica,
-			.incarnation = lost[i].incarnation};
-		struct watched *watched;
-
-		if (lost[i].incarnation == 0)
-			continue;
-		page_journal_name(hello.name, stage_name(self, hello.stage), hello.number,
-			hello.incarnation);
-		if (watcher_add(&self->watcher, &self->role.place, &hello) != STATUS_OK)
-			continue;
-		watched = watcher_find(&self->watcher, hello.incarnation);
-		atomic_write_release(&watched->state, (uint32_t)WATCHED_LOST);
-		page->lost[watched - self->watcher.watched] = lost[i];
-	}
-}
-
-/* A restarted manager: what the page says is where things stand, and who died since is found. */
-static bool adopt(struct manager *self)
-{
-	if (!sight_adopt(&self->failover, self->role.page))
-		return false;
-	if (!MUTANT(FOUND_UNADOPTED))
-		adopt_lost(self);
-	for (uint32_t s = 0; s < self->failover.stages_count; s++)
-		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
-			adopt_replica(self, s, r);
-	return true;
+	manager_send(self, self->supervisor, &done);
 }
 
 void manager_open(struct manager *self)
@@ -761,13 +724,13 @@ void manager_begin(struct manager *self)
 {
 	struct failover_event begin = {.type = EVENT_BEGIN};
 
-	if (adopt(self)) {
-		audit(self, "manager_restart", self->role.config->chain, 0,
+	if (manager_adopt(self)) {
+		manager_audit(self, "manager_restart", self->role.config->chain, 0,
 			"carries on from the control page");
 	} else {
-		audit(self, "run", self->role.config->chain, 0,
+		manager_audit(self, "run", self->role.config->chain, 0,
 			self->role.config->protect ? "protected" : "unprotected");
-		step(self, &begin);
+		manager_step(self, &begin);
 	}
 }
 

@@ -29,6 +29,8 @@ struct manager {
 	struct peer *peers, *supervisor;
 	void (*send)(void *connection, const struct message *message); /* the shell's */
 	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
+	uint64_t logger_ordered_ns[LOGGERS_COUNT], logger_due_ns[LOGGERS_COUNT]; /* 0: none is */
+	uint64_t beats[LOGGERS_COUNT], beats_ns[LOGGERS_COUNT]; /* the last seen, and since when */
 	uint64_t ended_ns;
 	bool mismatch_told, stopping;
 };

@@ -30,6 +30,8 @@ enum status watcher_add(struct watcher *watcher, const struct shm_place *place,
 	watched->replica = hello->number;
 	watched->incarnation = hello->incarnation;
 	watched->hang = (struct watch){0};
+	watched->looked_ns = 0;
+	watched->stopped = false;
 	watched_hold(watched, hello->pid);
 	atomic_write_release(&watched->state, (uint32_t)WATCHED_LIVE);
 	watcher_look_again(watcher);

@@ -23,6 +23,8 @@ struct watched {
 	uint64_t incarnation;
 	uint32_t state; /* writers: the main thread; to LOST also the watcher's */
 	int pidfd;
+	uint64_t looked_ns; /* when it was last looked at whether it is stopped */
+	bool stopped;	    /* it was then */
 	struct watch hang;
 };
 

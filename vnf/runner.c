@@ -345,10 +345,18 @@ static bool fold_is_due(const struct runner *self)
 	       (self->ended && self->next_batch > self->fold_batch);
 }
 
-/* One at a time; one that has not become base values in half a journal, or long, is lost. */
+static uint64_t logger_restarts(const struct runner *self)
+{
+	return atomic_read_relaxed(&self->role.page->loggers[LOGGER_DETERMINANTS].restarts);
+}
+
+/*
+ * One at a time; one that has not become base values in half a journal, or long, is lost, and so is
+ * what a logger held that has died.
+ */
 static bool fold_is_pending(const struct runner *self, uint64_t base_batch)
 {
-	return base_batch < self->fold_batch &&
+	return base_batch < self->fold_batch && self->folded_for == logger_restarts(self) &&
 	       self->input.position - self->fold_position <
 		       self->role.config->journal_bytes / LINE_BYTES / 2 &&
 	       mono_ns() < self->folded_ns + FOLD_LOST_NS;
@@ -368,11 +376,13 @@ static enum status fold_if_due(struct runner *self)
 		self->base_seen = base_batch;
 	}
 	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation ||
-		!fold_is_due(self) || fold_is_pending(self, base_batch))
+		fold_is_pending(self, base_batch) ||
+		(!fold_is_due(self) && base_batch >= self->fold_batch))
 		return STATUS_OK;
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
 	self->folded_ns = mono_ns();
+	self->folded_for = logger_restarts(self);
 	replica_keep_counters(&self->replica, self->next_id);
 	do {
 		status = fold_block(self, part++, &at);
@@ -557,6 +567,12 @@ enum status runner_serve(struct runner *self)
 			return status;
 		}
 	}
+}
+
+bool runner_is_needed(const struct runner *self)
+{
+	return page_leader(self->stage)->incarnation == 0 &&
+	       atomic_read_acquire(&self->self->incarnation) == self->role.options.incarnation;
 }
 
 void runner_let_go(struct runner *self)

@@ -44,9 +44,10 @@ struct runner {
 	uint64_t fold_batch;	/* the last fold published: all below it */
 	uint64_t fold_position; /* of the base, there */
 	uint64_t folded_ns;
-	uint64_t next_id;   /* of the first packet not yet executed */
-	bool ended;	    /* the end of the input is executed */
-	uint64_t base_seen; /* of the page, already forgotten */
+	uint64_t folded_for; /* how often its logger had been started again then */
+	uint64_t next_id;    /* of the first packet not yet executed */
+	bool ended;	     /* the end of the input is executed */
+	uint64_t base_seen;  /* of the page, already forgotten */
 	uint64_t blocked_since_ns;
 	enum replica_wait waits_for; /* where the last work ended in vain */
 	bool passive;
@@ -71,6 +72,12 @@ MUST_CHECK enum status runner_attach(struct runner *runner, const struct message
 
 /* Until the page says stop, OK; or its journal is sealed, SEALED; or why it cannot go on. */
 MUST_CHECK enum status runner_serve(struct runner *runner);
+
+/*
+ * Whether its failure to start is the run's: only at the beginning, and of one that was not
+ * replaced meanwhile; later the others carry on.
+ */
+bool runner_is_needed(const struct runner *runner);
 
 /* Of all that it holds back, before it waits. */
 void runner_let_go(struct runner *runner);

@@ -16,6 +16,8 @@
 #include "vnf/team_pthread.h"
 
 #define SIGNAL_STACK_BYTES 16384
+#define CONNECT_TRIES 1000 /* a millisecond each */
+#define CONNECT_US 1000
 
 struct vnf_role {
 	struct runner runner;
@@ -93,9 +95,12 @@ static enum status read_base(struct runner *runner, struct base_head *head)
 
 	snprintf(path, sizeof(path), "%.200s/logger-determinants.sock",
 		runner->role.options.run_dir);
-	fd = control_connect(path);
-	if (fd < 0)
-		return STATUS_IO;
+	/* A logger that died is being started again. */
+	for (int tries = 0; (fd = control_connect(path)) < 0; tries++) {
+		if (tries == CONNECT_TRIES || atomic_read_relaxed(&runner->role.page->stop))
+			return STATUS_IO;
+		usleep(CONNECT_US);
+	}
 	status = bytes_send(fd, &request, sizeof(request));
 	if (status == STATUS_OK)
 		status = bytes_receive(fd, &bytes, sizeof(bytes));
@@ -203,8 +208,7 @@ int vnf_role_main(const struct role_options *options)
 		role_replica_thread(runner->role.config, options->stage, options->number));
 	handle_fatal_signals(runner);
 	if (start(&self, error) != STATUS_OK) {
-		/* Only at the beginning is that the run's failure; later the others carry on. */
-		if (page_leader(runner->stage)->incarnation == 0) {
+		if (runner_is_needed(runner)) {
 			page_fail(runner->role.page, "%.200s", error);
 		} else {
 			fprintf(stderr, "understudy: %s; another try in a second\n", error);

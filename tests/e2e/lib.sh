@@ -68,7 +68,7 @@ why() {
 		echo "exit status $STATUS: $(tail -n 1 "$WORK/$name.err")"
 		return
 	fi
-	python3 - "$WORK/$name.json" "$@" <<'PY'
+	python3 - "$WORK/$name.json" "$@" <<'PY' || echo "the report cannot be judged"
 import json, sys
 r = json.load(open(sys.argv[1]))
 not_so = [e for e in sys.argv[2:] if not eval(e)]

@@ -31,6 +31,22 @@ struct store *disk_open(void)
 	return calloc(1, sizeof(struct store));
 }
 
+void disk_reopen(struct store *store)
+{
+	while (store->records_count > store->written)
+		store->bytes -= store->records[--store->records_count].count;
+	store->pending_count = 0;
+	store->failed = false;
+}
+
+uint64_t store_next(struct store *store, uint32_t stage)
+{
+	for (uint32_t i = store->records_count; i-- > store->first;)
+		if (store->records[i].stage == stage)
+			return store->records[i].number + 1;
+	return 0;
+}
+
 static void *copy(const void *bytes, size_t count)
 {
 	void *made = malloc(count + 1);
@@ -212,9 +228,4 @@ bool disk_has_batch(const struct store *store, uint64_t batch_no, const uint8_t 
 const struct disk_stage *disk_stage(const struct store *store, uint32_t stage)
 {
 	return &store->stages[stage];
-}
-
-bool disk_has_failed(const struct store *store)
-{
-	return store->failed;
 }

@@ -25,8 +25,10 @@ struct disk_stage {
 bool disk_has_batch(const struct store *store, uint64_t batch_no, const uint8_t **bytes,
 	uint32_t *count);
 const struct disk_stage *disk_stage(const struct store *store, uint32_t stage);
-bool disk_has_failed(const struct store *store);
 
 struct store *disk_open(void);
+
+/* What was added and is not written is gone; what failed may be tried again. */
+void disk_reopen(struct store *store);
 
 #endif

@@ -48,6 +48,8 @@ static bool is_victim(const struct planned_fault *fault, const struct process *p
 {
 	if (process == NULL || !process->alive || process->kind != fault->victim)
 		return false;
+	if (process->kind == PROCESS_LOGGER)
+		return process->number == fault->stage;
 	return process->kind != PROCESS_REPLICA ||
 	       (process->stage == fault->stage && replica_leads(process) == fault->leader);
 }

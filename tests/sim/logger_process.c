@@ -48,6 +48,7 @@ static void logger_main(void *argument)
 	logger->disk = config->durability == DURABILITY_DISK;
 	logger->keeps = config->retention_bytes > 0 || logger->disk;
 	logger->store = disks[logger->kind];
+	disk_reopen(logger->store);
 	while ((status = logger_attach(logger)) == STATUS_NOT_FOUND || status == STATUS_EMPTY)
 		world_sleep(1000000);
 	BUG_ON(status != STATUS_OK);
@@ -58,7 +59,7 @@ static void logger_main(void *argument)
 			continue;
 		}
 		if (status != STATUS_OK) {
-			page_fail(page, "a logger cannot write its store: %s", status_text(status));
+			world_trace("cannot write its store: %s", status_text(status));
 			process_end(self->process, "ends");
 		}
 		if (logger->disk && logger->attached)

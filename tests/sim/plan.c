@@ -135,6 +135,25 @@ static void make_twin(struct plan *plan, struct dice *dice)
 		twin->kind = SIM_PAUSE;
 }
 
+/* Of a logger, or of what it writes to. */
+static void make_log_fault(struct plan *plan, struct dice *dice)
+{
+	struct planned_fault *fault = &plan->faults[plan->faults_count];
+
+	*fault = (struct planned_fault){.number = plan->faults_count++,
+		.kind = chance(dice, 2)	  ? SIM_KILL
+			: chance(dice, 2) ? SIM_DISK_ERROR
+					  : SIM_DISK_FULL,
+		.when = chance(dice, 2) ? WHEN_TIME : WHEN_STORE,
+		.victim = PROCESS_LOGGER,
+		.stage = (uint32_t)roll(dice, 3),
+		.for_ns = 1000000 * (1 + roll(dice, chance(dice, 2) ? 5 : 300))};
+	fault->at =
+		fault->when == WHEN_TIME
+			? 5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets / plan->burst)
+			: 1 + roll(dice, 300);
+}
+
 /* As `understudy inject` does, among others for a packet that is still to come. */
 static void make_ask(struct plan *plan, struct dice *dice)
 {
@@ -196,6 +215,8 @@ void plan_make(struct plan *plan, uint64_t seed)
 	if (chance(&dice, 6))
 		make_ask(plan, &dice);
 	plan->protect = !chance(&dice, 40);
+	if (chance(&dice, 4))
+		make_log_fault(plan, &dice);
 	plan->disk &= plan->protect;
 	if (!plan->protect && chance(&dice, 2))
 		plan->faults_count = 0;
@@ -208,11 +229,8 @@ void plan_make(struct plan *plan, uint64_t seed)
 bool plan_is_fatal(const struct plan *plan)
 {
 	for (uint32_t i = 0; i < plan->faults_count; i++)
-		if (!plan->protect || plan->faults[i].kind == SIM_DISK_ERROR ||
-			plan->faults[i].kind == SIM_DISK_FULL ||
-			(plan->faults[i].kind < SIM_CORRUPT &&
-				(plan->faults[i].victim == PROCESS_SEQUENCER ||
-					plan->faults[i].victim == PROCESS_LOGGER)))
+		if (!plan->protect || (plan->faults[i].kind < SIM_CORRUPT &&
+					      plan->faults[i].victim == PROCESS_SEQUENCER))
 			return true;
 	return false;
 }

@@ -13,7 +13,7 @@
 #include "core/fault_points.h"
 #include "core/limits.h"
 
-#define PLAN_FAULTS_MAX 12
+#define PLAN_FAULTS_MAX 14
 
 enum process_kind {
 	PROCESS_SUPERVISOR,
@@ -88,7 +88,7 @@ struct planned_fault {
 	enum process_kind victim;
 	bool leader;	/* of replicas: the leader, else another one */
 	bool self;	/* with a point: whoever is there */
-	uint32_t stage; /* of the victim */
+	uint32_t stage; /* of the victim, or which logger it is */
 	uint64_t for_ns;
 	uint64_t at_packet; /* asked for; 0: now */
 	uint32_t number;    /* in the plan as it was made */

@@ -33,8 +33,8 @@ uint32_t journal_stage(const char *name)
 
 bool process_may_fail(const struct process *process)
 {
-	return process->kind == PROCESS_REPLICA || process->kind == PROCESS_MANAGER ||
-	       (plan_is_fatal(world.plan) && process->kind != PROCESS_SUPERVISOR);
+	return process->kind != PROCESS_SUPERVISOR &&
+	       (process->kind != PROCESS_SEQUENCER || plan_is_fatal(world.plan));
 }
 
 bool processes_ended_well(void)

@@ -180,7 +180,7 @@ static void replica_main(void *argument)
 	status = runner_start(runner);
 	if (status != STATUS_OK) {
 		world_trace("cannot start: %s", status_text(status));
-		if (page_leader(runner->stage)->incarnation == 0) {
+		if (runner_is_needed(runner)) {
 			page_fail(page, "%s cannot start: %s", process->name, status_text(status));
 		} else {
 			runner_let_go(runner);

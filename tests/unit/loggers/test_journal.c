@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -161,6 +162,79 @@ static void test_gates(void **state)
 	drop_journal(&journal);
 }
 
+/* What is held back by one that is never detached is not freed by letting others go. */
+static void test_nobody_is_detached_for_nothing(void **state)
+{
+	struct journal journal = make_journal();
+	struct journal_writer writer;
+	struct journal_reader required, optional;
+
+	(void)state;
+	assert_int_equal(journal_writer_open(&writer, &journal, 0), STATUS_OK);
+	assert_int_equal(journal_attach(&required, &journal, GATE_REQUIRED, 0, "r", 0), STATUS_OK);
+	assert_int_equal(journal_attach(&optional, &journal, GATE_OPTIONAL, 0, "o", 0), STATUS_OK);
+	assert_true(publish_all(&writer, 0) < 200);
+	assert_int_equal(journal_detach_blockers(&writer, true), 0);
+	journal_detach(&required);
+	assert_int_equal(journal_detach_blockers(&writer, true), 1);
+	drop_journal(&journal);
+}
+
+#define READ 20
+
+/* A thread that reads some, lets go of half of it, and ends: its slot's owner is dead. */
+static void *read_and_die(void *argument)
+{
+	struct journal_reader reader;
+	const void *payload;
+	uint32_t bytes;
+
+	if (journal_attach(&reader, argument, GATE_REQUIRED, 0, "logger", 0) != STATUS_OK)
+		return NULL;
+	reader.holds = true;
+	for (uint32_t n = 0; n < READ; n++) {
+		if (journal_peek(&reader, &payload, &bytes) != STATUS_OK)
+			return NULL;
+		journal_advance(&reader);
+		if (n == READ / 2 - 1)
+			journal_let_go(&reader);
+	}
+	return argument;
+}
+
+static void test_a_successor_reads_what_was_not_let_go(void **state)
+{
+	struct journal journal = make_journal();
+	struct journal_writer writer;
+	struct journal_reader next;
+	const void *payload;
+	pthread_t thread;
+	void *done;
+	uint32_t bytes, published;
+
+	(void)state;
+	assert_int_equal(journal_writer_open(&writer, &journal, 0), STATUS_OK);
+	for (uint32_t n = 0; n < READ; n++)
+		assert_int_equal(publish(&writer, n), STATUS_OK);
+	assert_int_equal(pthread_create(&thread, NULL, read_and_die, &journal), 0);
+	pthread_join(thread, &done);
+	assert_non_null(done);
+	/* Its place is held though it is dead. */
+	published = READ + publish_all(&writer, READ);
+	assert_true(published < 1000);
+	assert_int_equal(journal_succeed(&next, &journal, GATE_REQUIRED, "logger"), STATUS_OK);
+	for (uint32_t n = READ / 2; n < published; n++) {
+		assert_int_equal(journal_peek(&next, &payload, &bytes), STATUS_OK);
+		assert_true(is_block(payload, bytes, n));
+		journal_advance(&next);
+	}
+	/* And is nobody's any more. */
+	assert_true(publish_all(&writer, published) > 0);
+	journal_detach(&next);
+	assert_int_equal(publish_all(&writer, 0), 10000);
+	drop_journal(&journal);
+}
+
 static void test_last_replica_stays(void **state)
 {
 	struct journal journal = make_journal();
@@ -289,6 +363,8 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_sealed_between_reserve_and_publish),
 		cmocka_unit_test(test_gates),
+		cmocka_unit_test(test_nobody_is_detached_for_nothing),
+		cmocka_unit_test(test_a_successor_reads_what_was_not_let_go),
 		cmocka_unit_test(test_last_replica_stays),
 		cmocka_unit_test(test_attach_checks),
 		cmocka_unit_test(test_corrupt_payload),

@@ -36,12 +36,17 @@ static int drop_dir(void **state)
 	return system(command);
 }
 
-static struct store *open_store(const char *chain)
+static struct store *open_run(const char *chain, uint64_t run)
 {
 	struct store *store;
 
-	assert_int_equal(store_open(&store, dir, chain, SEGMENT_BYTES, error), STATUS_OK);
+	assert_int_equal(store_open(&store, dir, chain, run, SEGMENT_BYTES, error), STATUS_OK);
 	return store;
+}
+
+static struct store *open_store(const char *chain)
+{
+	return open_run(chain, 1);
 }
 
 /* What a visit saw: batches must be numbered upwards from next. */
@@ -145,11 +150,42 @@ static void test_reopen_drops_the_former_run(void **state)
 	put(store, 0, 20);
 	assert_int_equal(store_fold_commit(store, 0, &head, true), STATUS_OK);
 	store_close(store);
-	store = open_store("edge");
+	store = open_run("edge", 2);
 	assert_int_equal(count_from(store, 0, 0, 0), 0);
 	assert_int_equal(store_bytes(store), 0);
 	assert_int_equal(store_read_base(store, 0, see_nothing, &chunks), STATUS_NOT_FOUND);
 	assert_int_equal(chunks, 0);
+	store_close(store);
+}
+
+/* A logger that is started again in the same run has what the former one wrote. */
+static void test_reopen_goes_on(void **state)
+{
+	struct store *store = open_store("edge");
+	struct base_head head = {.batch = 7, .images = 0};
+	uint64_t bytes, trimmed;
+	uint32_t chunks = 0;
+
+	(void)state;
+	assert_int_equal(store_next(store, 0), 0);
+	put(store, 0, 300);
+	bytes = store_bytes(store);
+	assert_int_equal(store_next(store, 0), 300);
+	assert_int_equal(store_next(store, 1), 0);
+	assert_int_equal(store_fold_commit(store, 0, &head, true), STATUS_OK);
+	store_close(store);
+	store = open_store("edge");
+	assert_int_equal(store_next(store, 0), 300);
+	assert_int_equal(count_from(store, 0, 0, 0), 300);
+	assert_int_equal(store_bytes(store), bytes);
+	assert_int_equal(store_read_base(store, 0, see_nothing, &chunks), STATUS_OK);
+	assert_int_equal(chunks, 1);
+	put(store, 300, 50);
+	assert_int_equal(count_from(store, 0, 0, 0), 350);
+	/* Its segments are in order: the oldest go first. */
+	trimmed = store_trim(store, bytes / 2, 300);
+	assert_true(trimmed > 0 && trimmed <= 300);
+	assert_int_equal(count_from(store, 0, 0, trimmed), 350 - trimmed);
 	store_close(store);
 }
 
@@ -176,9 +212,9 @@ static void test_another_chains_log_is_left_alone(void **state)
 	store_close(store);
 	families = families_on_disk();
 	assert_true(families > 3);
-	assert_int_equal(store_open(&store, dir, "edg", SEGMENT_BYTES, error), STATUS_INVALID);
+	assert_int_equal(store_open(&store, dir, "edg", 1, SEGMENT_BYTES, error), STATUS_INVALID);
 	assert_non_null(strstr(error, "edge"));
-	assert_int_equal(store_open(&store, dir, "edge2", SEGMENT_BYTES, error), STATUS_INVALID);
+	assert_int_equal(store_open(&store, dir, "edge2", 1, SEGMENT_BYTES, error), STATUS_INVALID);
 	assert_int_equal(families_on_disk(), families);
 }
 
@@ -193,12 +229,13 @@ static void test_foreign_dir(void **state)
 	file = fopen(path, "w");
 	fputs("years of work", file);
 	fclose(file);
-	assert_int_equal(store_open(&store, dir, "edge", SEGMENT_BYTES, error), STATUS_INVALID);
+	assert_int_equal(store_open(&store, dir, "edge", 1, SEGMENT_BYTES, error), STATUS_INVALID);
 	assert_non_null(strstr(error, dir));
 	assert_int_equal(access(path, R_OK), 0);
 	snprintf(path, sizeof(path), "%s/CURRENT", dir);
 	assert_int_not_equal(access(path, F_OK), 0);
-	assert_int_equal(store_open(&store, "/proc/none", "edge", SEGMENT_BYTES, error), STATUS_IO);
+	assert_int_equal(store_open(&store, "/proc/none", "edge", 1, SEGMENT_BYTES, error),
+		STATUS_IO);
 }
 
 static void put_image(struct store *store, uint8_t table, uint32_t key, uint64_t value,
@@ -291,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_trim_drops_whole_segments, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(test_reopen_drops_the_former_run, make_dir,
 			drop_dir),
+		cmocka_unit_test_setup_teardown(test_reopen_goes_on, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(test_another_chains_log_is_left_alone, make_dir,
 			drop_dir),
 		cmocka_unit_test_setup_teardown(test_foreign_dir, make_dir, drop_dir),

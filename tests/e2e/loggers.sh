@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Loggers that are killed or stopped in the middle of a run, with and without a replica, and a disk that is full
+# for a while: the run goes on, nothing is lost, and what is logged has no gap where it is to survive power loss.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+COUNT=${COUNT:-3000000}
+disk=$WORK/disk
+trap 'mountpoint -q "$disk" && umount "$disk"; clean_up' EXIT
+
+# begin KEY=VALUE...: a run in the background, whose pid is $supervisor; waits until some packets are through.
+begin() {
+	rm -rf "$WORK/log" "$WORK/out.json"
+	chain "$WORK/c.yaml" fold_batches=16 retention=64MiB hang_ms=1000 "$@"
+	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$COUNT" \
+		--output null: --run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
+	supervisor=$!
+	problem=
+	await_released $((COUNT / 10)) || problem="it never released so many; "
+}
+
+# The kernel keeps 15 bytes of a process's name.
+logger_pid() { role_pids "$(printf '%.15s' "logger/$1")"; }
+
+# The figure of status's first line: 1 in, 2 released.
+packets() {
+	"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | sed -nE '1s/.*: ([0-9]+) packets in, ([0-9]+) released.*/\'"$1"'/p'
+}
+
+await_released() {
+	local released
+	while kill -0 $supervisor 2>/dev/null; do
+		released=$(packets 2)
+		[ "${released:-0}" -ge "$1" ] && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+await_end() {
+	wait $supervisor
+	STATUS=$?
+}
+
+for durability in process disk; do
+	gaps=True
+	[ $durability = disk ] && gaps='r["log"]["gaps"] == 0'
+	for logger in packets determinants progress; do for signal in KILL STOP; do
+		begin "durability=$durability"
+		kill -$signal $(logger_pid $logger) || problem+="no $logger logger; "
+		await_end
+		settle "$durability: the $logger logger gets SIG$signal" "$problem$(why out "$CLEAN" "$gaps" \
+			'len(r["failovers"]) == 0' "r['log']['restarts'] == {**dict.fromkeys(('packets', 'determinants', 'progress'), 0), '$logger': 1}" \
+			'r["log"]["folds"] > 0')"
+	done; done
+	for role in edge/0 edge/1; do
+		begin "durability=$durability"
+		kill -9 $(logger_pid determinants) $(role_pids $role) || problem+="nobody to kill; "
+		await_end
+		settle "$durability: the determinant logger and $role die at once" "$problem$(why out "$CLEAN" "$gaps" \
+			'len(r["failovers"]) == 1' 'r["failovers"][0]["restored_us"] > 0' 'r["log"]["restarts"]["determinants"] == 1')"
+	done
+	begin "durability=$durability"
+	pids="$(logger_pid determinants) $(logger_pid packets) $(logger_pid progress) $(role_pids manager)"
+	kill -9 $pids || problem+="not all were there; "
+	await_end
+	settle "$durability: all loggers and the manager die at once" "$problem$(why out "$CLEAN" "$gaps" \
+		'len(r["failovers"]) == 0' 'r["log"]["folds"] > 0')"
+done
+
+# A disk that others fill up: admission stands still, and goes on when there is room.
+mkdir "$disk"
+if mount -t tmpfs -o size=700m understudy-e2e "$disk" 2>/dev/null; then
+	begin durability=disk "dir=$disk/log" retention=4MiB
+	head -c 700M /dev/zero >"$disk/filler" 2>/dev/null
+	for _ in $(seq 100); do
+		before=$(packets 2)
+		sleep 0.2
+		[ -n "$before" ] && [ "$before" = "$(packets 2)" ] && break
+	done
+	[ "$before" = "$(packets 2)" ] || problem+="it goes on though the disk is full; "
+	[ "$before" -lt "$COUNT" ] || problem+="it was over before the disk was full; "
+	rm "$disk/filler"
+	await_end
+	settle "the disk is full for a while" "$problem$(why out "$CLEAN" 'r["log"]["gaps"] == 0' \
+		'r["log"]["restarts"]["packets"] > 0')"
+else
+	echo "NOT RUN: a full disk: a file system of its own cannot be mounted here"
+fi
+finish
