@@ -56,15 +56,11 @@
 	X(FOUND_FORGOTTEN, "a former leader's journal goes before the new one has read it")        \
 	X(FOUND_IDLE_LEADER, "a new leader is done with former ones only when input comes")        \
 	X(FOUND_HALF_RING, "a dead reader less than half a ring behind is not detached")           \
-	X(FOUND_OWING, "one that is stopped and asked to read a journal is not noticed")           \
 	X(FOUND_UNSEEN, "the journal of a replica that died in its start stays")                   \
 	X(FOUND_UNADOPTED, "a new manager does not know of journals that a former one had sealed") \
 	X(FOUND_NOBODY, "a new manager takes a replica that was never ordered for the leader")     \
 	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")           \
-	X(FOUND_OVERWRITTEN, "a slave trusts what its leader overwrites meanwhile")                \
 	X(FOUND_NOT_SAID, "a new manager does not say again what may not have been heard")         \
-	X(FOUND_LAPPED, "a stage that needs what was overwritten tries again for ever")            \
-	X(FOUND_DRAINED_BACK, "a journal that is left later counts as the latest that was left")   \
 	X(FOUND_CORRUPT_FOLD, "who publishes a corrupt fold stays")
 
 enum mutant {

@@ -20,7 +20,7 @@ static void source_leave(struct outcomes *outcomes, struct outcome_source *sourc
 	uint64_t *drained = &outcomes->stage->replicas[source->replica].drained_incarnation;
 
 	/* A later one may have been left before. */
-	if (outcomes->accounts && (source->incarnation > *drained || MUTANT(FOUND_DRAINED_BACK)))
+	if (outcomes->accounts && source->incarnation > *drained)
 		atomic_write_release(drained, source->incarnation);
 	journal_detach(&source->reader);
 	source->state = OUTCOME_SOURCE_LEFT;

@@ -198,7 +198,7 @@ bool failover_owes(const struct failover *failover, uint32_t s, uint32_t r)
 {
 	const struct failover_stage *stage = &failover->stages[s];
 
-	if (s == 0 || stage->replicas[r].phase < PHASE_ATTACHING || MUTANT(FOUND_OWING))
+	if (s == 0 || stage->replicas[r].phase < PHASE_ATTACHING)
 		return false;
 	for (uint32_t i = 0; i < stage[-1].replicas_count; i++)
 		if (stage[-1].replicas[i].phase == PHASE_ATTACHING &&

@@ -440,8 +440,7 @@ static void on_unreadable(struct manager *self, const struct message *reader,
 	const struct message *message)
 {
 	bool reads_on = reader->role != ROLE_REPLICA ||
-			(message->value == STATUS_LAPPED && !stage_is_up(self, reader->stage) &&
-				!MUTANT(FOUND_LAPPED));
+			(message->value == STATUS_LAPPED && !stage_is_up(self, reader->stage));
 	const struct message *lost = reads_on ? message : reader;
 
 	fprintf(stderr, "understudy: %.200s\n", message->text);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vnf/leader.h"
 
-#include "core/mutants.h"
-
 enum status leader_follow(struct leader *leader, const struct shm_place *place, const char *name,
 	uint64_t incarnation, bool reads)
 {
@@ -34,8 +32,6 @@ void leader_drop(struct leader *leader)
 
 bool leader_is_valid(const struct leader *leader)
 {
-	if (MUTANT(FOUND_OVERWRITTEN))
-		return true;
 	return leader->reader.journal == NULL || journal_reader_valid(&leader->reader);
 }
 

@@ -16,7 +16,7 @@
 #include "vnf/team_pthread.h"
 
 #define SIGNAL_STACK_BYTES 16384
-#define CONNECT_TRIES 1000 /* a millisecond each */
+#define CONNECT_TRIES 10000 /* a millisecond each */
 #define CONNECT_US 1000
 
 struct vnf_role {

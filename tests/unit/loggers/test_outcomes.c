@@ -270,6 +270,29 @@ static void test_corrupt(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* Two lives of one replica: the newer one's journal was left first. */
+static void test_left_in_any_order(void **state)
+{
+	const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0};
+
+	(void)state;
+	outcomes.accounts = true;
+	for (uint32_t life = 0; life < 2; life++) {
+		publish(life, 0);
+		assert_int_equal(outcomes_attach(&outcomes, &place, name_of(life), 0, life + 1,
+					 &reading),
+			STATUS_OK);
+	}
+	outcomes_poll(&outcomes, &idle);
+	journal_seal(&journals[1]);
+	outcomes_catch_up(&outcomes, 1);
+	assert_int_equal(stage.replicas[0].drained_incarnation, 2);
+	journal_seal(&journals[0]);
+	outcomes_catch_up(&outcomes, 1);
+	assert_int_equal(stage.replicas[0].drained_incarnation, 2);
+	assert_int_equal(journals[0].control->attached, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +302,7 @@ int main(void)
 		CASE(test_long_fold),
 		CASE(test_sealed),
 		CASE(test_another_thread_attaches),
+		CASE(test_left_in_any_order),
 		CASE(test_corrupt),
 	};
 
