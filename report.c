@@ -248,7 +248,7 @@ static json_t *logger_restarts_json(const struct page *page)
 	return restarts;
 }
 
-json_t *report_json(const struct report *report)
+static json_t *report_json(const struct report *report)
 {
 	const struct page *page = report->page;
 	const struct histogram *latency = &page->egress.latency;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,10 +92,24 @@ void audit_close(struct audit *audit)
 	audit->file = NULL;
 }
 
+/* A line on the disk, or nothing of it: one that is full must not break the chain of hashes. */
+static enum status write_whole(int fd, const char *line, size_t bytes)
+{
+	struct stat before;
+
+	if (fstat(fd, &before) != 0)
+		return STATUS_IO;
+	if (write(fd, line, bytes) == (ssize_t)bytes && fdatasync(fd) == 0)
+		return STATUS_OK;
+	(void)!ftruncate(fd, before.st_size);
+	return STATUS_IO;
+}
+
 enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns, const char *actor,
 	const char *action, const char *object, uint64_t term, const char *detail)
 {
-	char line[AUDIT_LINE_BYTES], about[NAME_BYTES * 2], clean[256], when[32];
+	char line[AUDIT_LINE_BYTES], whole[AUDIT_LINE_BYTES + AUDIT_HASH_BYTES + 32],
+		about[NAME_BYTES * 2], clean[256], when[32];
 	char hash[AUDIT_HASH_BYTES];
 	time_t seconds = (time_t)(wall_ns / 1000000000ull);
 	struct tm utc;
@@ -116,8 +131,8 @@ enum status audit_append(struct audit *audit, uint64_t wall_ns, uint64_t mono_ns
 	if (bytes < 0 || (size_t)bytes >= sizeof(line))
 		return STATUS_TOO_BIG;
 	audit_hash(line, (size_t)bytes, hash);
-	if (fprintf(audit->file, "%s" HASH_FIELD "%s" LINE_END, line, hash) < 0 ||
-		fflush(audit->file) != 0 || fdatasync(fileno(audit->file)) != 0)
+	bytes = snprintf(whole, sizeof(whole), "%s" HASH_FIELD "%s" LINE_END, line, hash);
+	if (write_whole(fileno(audit->file), whole, (size_t)bytes) != STATUS_OK)
 		return STATUS_IO;
 	audit->sequence++;
 	memcpy(audit->hash, hash, sizeof(hash));

@@ -7,6 +7,8 @@
 #include "core/crc32c.h"
 #include "core/mutants.h"
 
+#define SUCCEED_TRIES 1000
+
 #define BLOCK_MAGIC 0x4b4c4255u
 #define BLOCK_DATA 1u
 #define BLOCK_PAD 2u
@@ -323,7 +325,7 @@ enum status journal_attach(struct journal_reader *reader, struct journal *journa
 	return status;
 }
 
-/* The lowest place that a dead reader of that name holds, or JOURNAL_FROM_TAIL. */
+/* The lowest place that dead readers of that name hold, or JOURNAL_FROM_TAIL. */
 static uint64_t held_by_dead(const struct journal_control *control, const char *name,
 	uint64_t *slots)
 {
@@ -348,11 +350,18 @@ static uint64_t held_by_dead(const struct journal_control *control, const char *
 enum status journal_succeed(struct journal_reader *reader, struct journal *journal,
 	enum journal_gate gate, const char *name)
 {
-	uint64_t slots, from = held_by_dead(journal->control, name, &slots);
-	enum status status = journal_attach(reader, journal, gate, 0, name, from);
+	uint64_t slots, from;
+	enum status status = STATUS_LAPPED;
 
-	if (status == STATUS_LAPPED)
-		status = journal_attach(reader, journal, gate, 0, name, JOURNAL_FROM_TAIL);
+	/*
+	 * While a dead one holds it, it is not gone: a writer may only be trying to make room. But
+	 * one that died as it attached may never have had its place.
+	 */
+	for (int tries = 0; status == STATUS_LAPPED; tries++) {
+		from = held_by_dead(journal->control, name, &slots);
+		status = journal_attach(reader, journal, gate, 0, name,
+			tries < SUCCEED_TRIES ? from : JOURNAL_FROM_TAIL);
+	}
 	for (; status == STATUS_OK && slots != 0; slots &= slots - 1)
 		journal_release_slot(journal, (uint32_t)__builtin_ctzll(slots));
 	return status;

@@ -141,7 +141,8 @@ MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t b
 
 /*
  * The blocked writer detaches who holds its last reserve back: dead readers at once, and with
- * `patience_over` living ones too, but never a required one nor the last replica of a group.
+ * `patience_over` living ones too, but never a required one nor the last replica of a group, nor
+ * those at or behind a required one's place, who hold back nothing.
  * Returns slots detached.
  */
 uint32_t journal_detach_blockers(struct journal_writer *writer, bool patience_over);

@@ -61,7 +61,7 @@ static void recover(struct logger *logger)
 	logger->unsynced = true;
 }
 
-enum status logger_attach(struct logger *logger)
+static enum status attach(struct logger *logger)
 {
 	static const enum journal_gate folds = GATE_REQUIRED;
 	enum journal_gate gate = logger->kind == LOGGER_DETERMINANTS ? folds
@@ -83,6 +83,15 @@ enum status logger_attach(struct logger *logger)
 	logger->input.holds = logger->kind == LOGGER_PACKETS;
 	if (status == STATUS_OK)
 		recover(logger);
+	return status;
+}
+
+enum status logger_attach(struct logger *logger)
+{
+	enum status status = attach(logger);
+
+	if (status == STATUS_OK)
+		counter_add(&logger->counts->starts, 1);
 	return status;
 }
 

@@ -174,7 +174,7 @@ enum status logger_dir_prepare(const struct config *config, char *error)
 /* It could start once: what it cannot do now may be possible later. */
 static bool is_successor(const struct logger_process *self)
 {
-	return self->role.page->loggers[self->role.options.number].restarts > 0;
+	return self->role.page->loggers[self->role.options.number].starts > 0;
 }
 
 static enum status start(struct logger_process *self, char *error)
@@ -225,7 +225,7 @@ int logger_role_main(const struct role_options *options)
 	}
 	status = start(&self, error);
 	if (status != STATUS_OK) {
-		if (status != STATUS_END && !is_successor(&self))
+		if (status != STATUS_END && (status != STATUS_IO || !is_successor(&self)))
 			page_fail(self.role.page, "%.250s", error);
 		else if (status != STATUS_END)
 			fprintf(stderr, "understudy: %s\n", error);

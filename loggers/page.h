@@ -178,7 +178,7 @@ struct page_failover {
 	uint64_t gap_max_ns;
 };
 
-/* Writer: each logger its own; of pid and restarts the manager. */
+/* Writer: each logger its own, a successor after it; of pid and restarts the manager. */
 struct page_logger {
 	uint64_t next_batch;	/* all below are written */
 	uint64_t durable_batch; /* all below are fsynced */
@@ -187,6 +187,7 @@ struct page_logger {
 	uint64_t gaps;		/* batches it could not keep */
 	uint64_t trimmed_batch; /* all below are dropped */
 	uint64_t beat;		/* moves while it runs, idle or not */
+	uint64_t starts;	/* it was ready so often */
 	uint64_t restarts;	/* it died, hung, or could not write */
 	uint32_t pid;
 };

@@ -242,17 +242,19 @@ static enum status keep_families(struct store *store, const struct families *fam
 	return store->base != NULL && store->segments_count > 0 ? STATUS_OK : STATUS_CORRUPT;
 }
 
-static bool is_of_run(struct store *store)
+/* Errors: IO, which is not to be taken for another run. */
+static enum status find_run(struct store *store, bool *same)
 {
 	char *problem = NULL, *found;
 	size_t bytes = 0;
-	bool same;
 
 	found = rocksdb_get_cf(store->db, store->read, store->facts, "run", 3, &bytes, &problem);
-	same = !failed(problem, "read") && found != NULL && bytes == sizeof(store->run) &&
-	       memcmp(found, &store->run, bytes) == 0;
+	if (failed(problem, "read"))
+		return STATUS_IO;
+	*same = found != NULL && bytes == sizeof(store->run) &&
+		memcmp(found, &store->run, bytes) == 0;
 	rocksdb_free(found);
-	return same;
+	return STATUS_OK;
 }
 
 /* An empty store, which is this run's from when it is complete. */
@@ -291,6 +293,7 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	struct store *store = calloc(1, sizeof(*store));
 	struct families families = {0};
 	enum status status;
+	bool same = false;
 
 	if (store == NULL)
 		return STATUS_NO_MEMORY;
@@ -309,8 +312,9 @@ enum status store_open(struct store **result, const char *dir, const char *chain
 	if (status == STATUS_OK)
 		status = claim_for(store, dir, chain, error);
 	if (status == STATUS_OK)
-		status = is_of_run(store) ? keep_families(store, &families)
-					  : begin_run(store, &families);
+		status = find_run(store, &same);
+	if (status == STATUS_OK)
+		status = same ? keep_families(store, &families) : begin_run(store, &families);
 	else
 		for (size_t i = 1; i < families.count; i++)
 			rocksdb_column_family_handle_destroy(families.handles[i]);

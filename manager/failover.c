@@ -231,16 +231,25 @@ static struct failover_replica *replica_of(struct failover *failover,
 		       : NULL;
 }
 
-/* Asks once more for what is attached, or being attached: a request may have gone to nobody. */
-static void attach_again(const struct failover *failover, enum replica_phase most,
+/* Asks for what is being attached once more: a request may have gone to nobody. */
+static void attach_again(const struct failover *failover, struct failover_effects *effects)
+{
+	for (uint32_t s = 0; s < failover->stages_count; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (failover->stages[s].replicas[r].phase == PHASE_ATTACHING)
+				emit(effects, EFFECT_ATTACH, s, r,
+					failover->stages[s].replicas[r].incarnation, 0);
+}
+
+/* A logger that may be a new one is to read all that run. */
+static void attach_logger(const struct failover *failover, uint32_t logger,
 	struct failover_effects *effects)
 {
 	for (uint32_t s = 0; s < failover->stages_count; s++)
 		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
-			if (failover->stages[s].replicas[r].phase >= PHASE_ATTACHING &&
-				failover->stages[s].replicas[r].phase <= most)
-				emit(effects, EFFECT_ATTACH, s, r,
-					failover->stages[s].replicas[r].incarnation, 0);
+			if (failover->stages[s].replicas[r].phase > PHASE_ATTACHING)
+				emit(effects, EFFECT_ATTACH_LOGGER, s, r,
+					failover->stages[s].replicas[r].incarnation, logger);
 }
 
 static void replica_event(struct failover *failover, const struct failover_event *event,
@@ -258,7 +267,7 @@ static void replica_event(struct failover *failover, const struct failover_event
 		else if (replica->phase >= PHASE_RUNNING && !MUTANT(FOUND_NOT_SAID))
 			emit(effects, EFFECT_GO_AGAIN, event->stage, event->replica,
 				event->incarnation, 0);
-		attach_again(failover, PHASE_ATTACHING, effects);
+		attach_again(failover, effects);
 		break;
 	case EVENT_ATTACHED:
 		replica->attached |= 1u << event->consumer;
@@ -296,7 +305,7 @@ void failover_step(struct failover *failover, const struct failover_event *event
 	case EVENT_SEQUENCER:
 		failover->sequencer_seen = true;
 		all_seen(failover, effects);
-		attach_again(failover, PHASE_ATTACHING, effects);
+		attach_again(failover, effects);
 		if (failover->started)
 			emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
 		else if (failover->replicas_ordered)
@@ -305,7 +314,8 @@ void failover_step(struct failover *failover, const struct failover_event *event
 	case EVENT_LOGGER:
 		failover->loggers_seen |= 1u << event->replica;
 		all_seen(failover, effects);
-		attach_again(failover, PHASE_READY, effects); /* it may be a new one */
+		attach_again(failover, effects);
+		attach_logger(failover, event->replica, effects);
 		break;
 	case EVENT_MISSING:
 		if (failover->stages[event->stage].replicas[event->replica].phase == PHASE_ABSENT)

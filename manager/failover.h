@@ -39,9 +39,10 @@ enum failover_effect_type {
 	EFFECT_START_SEQUENCER,
 	EFFECT_START_LOGGER,
 	EFFECT_START_REPLICA,
-	EFFECT_ATTACH,	 /* tell consumers, and the next stage's replicas, to read its journal */
-	EFFECT_GO,	 /* the replica may publish */
-	EFFECT_GO_AGAIN, /* it may already: maybe a former manager did not get to say so */
+	EFFECT_ATTACH, /* tell consumers, and the next stage's replicas, to read its journal */
+	EFFECT_ATTACH_LOGGER, /* tell one logger, a new one maybe; term: which */
+	EFFECT_GO,	      /* the replica may publish */
+	EFFECT_GO_AGAIN,      /* it may already: maybe a former manager did not get to say so */
 	EFFECT_GO_SEQUENCER,
 	EFFECT_SEAL,	  /* the replica's journal: before all that follows */
 	EFFECT_KILL,	  /* make sure that it is gone */

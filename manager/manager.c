@@ -133,13 +133,15 @@ static void start_replica(struct manager *self, const struct failover_effect *ef
 	self->ordered_ns[effect->stage][effect->replica] = mono_ns();
 	self->role.page->incarnations = effect->incarnation;
 	replica->incarnation = effect->incarnation;
+	replica->pid = 0;
 	replica->next_batch = replica->first_batch = replica->compared_batch = 0;
 	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
 	manager_order(self, ROLE_REPLICA, effect);
 	audit_replica(self, "start", effect, "");
 }
 
-static void attach_consumers(struct manager *self, const struct failover_effect *effect)
+static struct message request_to_attach(const struct manager *self,
+	const struct failover_effect *effect)
 {
 	struct message message = {
 		.type = MESSAGE_ATTACH,
@@ -150,6 +152,21 @@ static void attach_consumers(struct manager *self, const struct failover_effect 
 
 	page_journal_name(message.name, manager_stage_name(self, effect->stage), effect->replica,
 		effect->incarnation);
+	return message;
+}
+
+static void attach_logger(struct manager *self, const struct failover_effect *effect)
+{
+	struct message message = request_to_attach(self, effect);
+
+	if (effect->term != LOGGER_PACKETS)
+		send_role(self, ROLE_LOGGER, 0, (uint32_t)effect->term, 0, &message);
+}
+
+static void attach_consumers(struct manager *self, const struct failover_effect *effect)
+{
+	struct message message = request_to_attach(self, effect);
+
 	send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_DETERMINANTS, 0, &message);
 	send_role(self, ROLE_LOGGER, 0, LOGGER_PROGRESS, 0, &message);
@@ -244,6 +261,9 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 		break;
 	case EFFECT_ATTACH:
 		attach_consumers(self, effect);
+		break;
+	case EFFECT_ATTACH_LOGGER:
+		attach_logger(self, effect);
 		break;
 	case EFFECT_GO:
 		atomic_write_release(&stage->replicas[effect->replica].state,
@@ -433,8 +453,8 @@ static bool stage_is_up(const struct manager *self, uint32_t stage)
 /*
  * A journal that cannot be read: its replica starts anew, unless it is gone. Where it was a replica
  * that cannot, that one does, for the other consumers can; but where what it needs was overwritten
- * and no replica of its stage is left to bring base values on, the journal's replica makes it anew:
- * its own base values are never ahead of those of the stage after it.
+ * and no replica of its stage is ready to bring base values on, the journal's replica makes it
+ * anew: its own base values are never ahead of those of the stage after it.
  */
 static void on_unreadable(struct manager *self, const struct message *reader,
 	const struct message *message)

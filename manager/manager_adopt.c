@@ -71,8 +71,10 @@ bool manager_adopt(struct manager *self)
 	if (!MUTANT(FOUND_UNADOPTED))
 		adopt_lost(self);
 	/* Those that are there are not started twice. */
-	for (uint32_t i = 0; self->role.config->protect && i < LOGGERS_COUNT; i++)
+	for (uint32_t i = 0; self->role.config->protect && i < LOGGERS_COUNT; i++) {
+		self->role.page->loggers[i].pid = 0; /* until it says so */
 		manager_order_logger(self, i, mono_ns());
+	}
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
 			adopt_replica(self, s, r);

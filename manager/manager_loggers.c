@@ -47,9 +47,10 @@ void manager_watch_loggers(struct manager *self, uint64_t now_ns)
 		uint64_t beat = atomic_read_relaxed(&logger->beat), cpu_ns;
 		char state;
 
-		if (logger->pid == 0 && now_ns > self->logger_ordered_ns[i] + STARTING_NS) {
-			self->logger_ordered_ns[i] = now_ns;
+		if (logger->pid == 0 && self->logger_due_ns[i] == 0 &&
+			now_ns > self->logger_ordered_ns[i] + STARTING_NS) {
 			kill_logger(self, i);
+			manager_order_logger(self, i, now_ns); /* should there be none at all */
 		}
 		if (beat != self->beats[i] || logger->pid == 0 || self->beats_ns[i] == 0) {
 			self->beats[i] = beat;

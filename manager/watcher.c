@@ -13,11 +13,14 @@ struct watched *watcher_find(struct watcher *watcher, uint64_t incarnation)
 enum status watcher_add(struct watcher *watcher, const struct shm_place *place,
 	const struct message *hello)
 {
-	struct watched *watched = NULL;
+	struct watched *watched = watcher_find(watcher, hello->incarnation);
 	enum status status;
 
-	if (watcher_find(watcher, hello->incarnation) != NULL)
+	if (watched != NULL) {
+		if (watched->pidfd < 0) /* it was adopted before it could say which it is */
+			watched_hold(watched, hello->pid);
 		return STATUS_OK;
+	}
 	for (uint32_t i = 0; i < WATCHED_MAX && watched == NULL; i++)
 		if (watcher->watched[i].state == WATCHED_FREE)
 			watched = &watcher->watched[i];

@@ -345,9 +345,9 @@ static bool fold_is_due(const struct runner *self)
 	       (self->ended && self->next_batch > self->fold_batch);
 }
 
-static uint64_t logger_restarts(const struct runner *self)
+static uint64_t logger_starts(const struct runner *self)
 {
-	return atomic_read_relaxed(&self->role.page->loggers[LOGGER_DETERMINANTS].restarts);
+	return atomic_read_relaxed(&self->role.page->loggers[LOGGER_DETERMINANTS].starts);
 }
 
 /*
@@ -356,7 +356,7 @@ static uint64_t logger_restarts(const struct runner *self)
  */
 static bool fold_is_pending(const struct runner *self, uint64_t base_batch)
 {
-	return base_batch < self->fold_batch && self->folded_for == logger_restarts(self) &&
+	return base_batch < self->fold_batch && self->folded_for == logger_starts(self) &&
 	       self->input.position - self->fold_position <
 		       self->role.config->journal_bytes / LINE_BYTES / 2 &&
 	       mono_ns() < self->folded_ns + FOLD_LOST_NS;
@@ -382,7 +382,7 @@ static enum status fold_if_due(struct runner *self)
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
 	self->folded_ns = mono_ns();
-	self->folded_for = logger_restarts(self);
+	self->folded_for = logger_starts(self);
 	replica_keep_counters(&self->replica, self->next_id);
 	do {
 		status = fold_block(self, part++, &at);

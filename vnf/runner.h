@@ -44,7 +44,7 @@ struct runner {
 	uint64_t fold_batch;	/* the last fold published: all below it */
 	uint64_t fold_position; /* of the base, there */
 	uint64_t folded_ns;
-	uint64_t folded_for; /* how often its logger had been started again then */
+	uint64_t folded_for; /* the how-manieth logger it was published for */
 	uint64_t next_id;    /* of the first packet not yet executed */
 	bool ended;	     /* the end of the input is executed */
 	uint64_t base_seen;  /* of the page, already forgotten */

@@ -43,8 +43,8 @@ await_end() {
 }
 
 for durability in process disk; do
-	gaps=True
-	[ $durability = disk ] && gaps='r["log"]["gaps"] == 0'
+	gaps=True long=$((COUNT * 5)) # without fsyncs it is quick: so long that all loggers are found in time
+	[ $durability = disk ] && gaps='r["log"]["gaps"] == 0' long=$COUNT
 	for logger in packets determinants progress; do for signal in KILL STOP; do
 		begin "durability=$durability"
 		kill -$signal $(logger_pid $logger) || problem+="no $logger logger; "
@@ -61,7 +61,7 @@ for durability in process disk; do
 			'len(r["failovers"]) > 0' 'all(f["restored_us"] > 0 for f in r["failovers"])' \
 			'r["log"]["restarts"]["determinants"] == 1')"
 	done
-	begin "durability=$durability"
+	COUNT=$long begin "durability=$durability"
 	pids="$(logger_pid determinants) $(logger_pid packets) $(logger_pid progress) $(role_pids manager)"
 	kill -9 $pids || problem+="not all were there; "
 	await_end
@@ -85,6 +85,7 @@ if mount -t tmpfs -o size=700m understudy-e2e "$disk" 2>/dev/null; then
 	[ "$before" -lt "$COUNT" ] || problem+="it was over before the disk was full; "
 	rm "$disk/filler"
 	await_end
+	"$UNDERSTUDY" audit verify "$disk/log/audit.jsonl" >"$WORK/verified" 2>&1 || problem+="$(cat "$WORK/verified"); "
 	settle "the disk is full for a while" "$problem$(why out "$CLEAN" 'r["log"]["gaps"] == 0' \
 		'r["log"]["restarts"]["packets"] > 0')"
 else

@@ -229,12 +229,12 @@ enum status watcher_open(struct watcher *watcher)
 
 void watched_hold(struct watched *watched, uint32_t pid)
 {
-	watched->pidfd = (int)pid;
+	watched->pidfd = pid == 0 ? -1 : (int)pid;
 }
 
 void watched_let_go(struct watched *watched)
 {
-	watched->pidfd = 0;
+	watched->pidfd = -1;
 }
 
 void watcher_look_again(struct watcher *watcher)

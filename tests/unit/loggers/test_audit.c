@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The audit log: whatever is changed, taken out or moved in it is found. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -300,6 +302,29 @@ static void test_too_long_a_line_is_refused(void **state)
 }
 
 /* What is not on the disk does not count as written: the sequence stays. */
+/* A disk that is full in the middle of a line: nothing of it stays, and later lines go on. */
+static void test_a_full_disk_leaves_whole_lines(void **state)
+{
+	struct rlimit all, some;
+	struct audit audit;
+
+	(void)state;
+	assert_int_equal(audit_open(&audit, dir), STATUS_OK);
+	append(&audit, 0);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	some = all;
+	some.rlim_cur = (rlim_t)lseek(fileno(audit.file), 0, SEEK_END) + 40;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &some), 0);
+	assert_int_equal(audit_append(&audit, 1, 2, "manager", "seal", "nat-0.1", 1, "lost"),
+		STATUS_IO);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	append(&audit, 1);
+	audit_close(&audit);
+	append_lines(2, 1);
+	(void)signal(SIGXFSZ, SIG_DFL);
+}
+
 static void test_failed_writes_are_told(void **state)
 {
 	int ends[2];
@@ -339,6 +364,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_any_text, make_dir, drop_dir),
 		cmocka_unit_test(test_lines_that_are_no_audit_lines),
 		cmocka_unit_test_setup_teardown(test_too_long_a_line_is_refused, make_dir,
+			drop_dir),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_leaves_whole_lines, make_dir,
 			drop_dir),
 		cmocka_unit_test(test_failed_writes_are_told),
 	};

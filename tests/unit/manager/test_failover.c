@@ -132,7 +132,7 @@ static void test_consumer_comes_late(void **state)
 	event(EVENT_LOGGER, 2, 0);
 	assert_true(place(EFFECT_ATTACH, 3) >= 0);
 	/* And of the others': it may be a new one. */
-	assert_true(place(EFFECT_ATTACH, 1) >= 0);
+	assert_true(place(EFFECT_ATTACH_LOGGER, 1) >= 0);
 	assert_int_equal(effects.count, 2);
 	attached(1, 3, 2);
 	attached(1, 3, 2);
