@@ -107,7 +107,7 @@ CAPTURES="$CAPTURES $shared" script "captures judged by others" tests/e2e/judge.
 script "the chain in one stage and in three" tests/e2e/chain.sh
 script "every call of a VNF" tests/e2e/calls.sh
 script "stages with workers" tests/e2e/workers.sh
-COUNT=3000000 script "restore and manager restart" tests/e2e/restore.sh
+COUNT=1500000 script "restore and manager restart" tests/e2e/restore.sh
 script "loggers that die, a disk that is full" tests/e2e/loggers.sh
 script "live ports" tests/e2e/live.sh
 script "the chain live, on af_packet" tests/e2e/live_chain.sh
