@@ -9,48 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/refused_memory.h"
 #include "tests/unit/txn/tables.h"
 #include "txn/access.h"
-
-/* The linker has the engine's calls come here. */
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_aligned_alloc(size_t unit, size_t bytes);
-void __real_free(void *memory);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_aligned_alloc(size_t unit, size_t bytes);
-void __wrap_free(void *memory);
-
-static uint32_t asked, fails_at; /* from 1 */
-static int held;
-
-static void *took(void *memory)
-{
-	held += memory != NULL;
-	return memory;
-}
-
-void *__wrap_malloc(size_t bytes)
-{
-	return ++asked == fails_at ? NULL : took(__real_malloc(bytes));
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-	return ++asked == fails_at ? NULL : took(__real_calloc(count, bytes));
-}
-
-void *__wrap_aligned_alloc(size_t unit, size_t bytes)
-{
-	return ++asked == fails_at ? NULL : took(__real_aligned_alloc(unit, bytes));
-}
-
-void __wrap_free(void *memory)
-{
-	held -= memory != NULL;
-	__real_free(memory);
-}
 
 static enum status open_all(struct engine *engine, struct access *access)
 {
@@ -72,20 +33,22 @@ static void test_whichever_allocation_fails(void **state)
 	enum status status = STATUS_NO_MEMORY;
 
 	(void)state;
-	for (fails_at = 1; status != STATUS_OK; fails_at++) {
-		asked = 0;
-		held = 0;
+	memory_counts = true;
+	for (memory_refused_at = 1; status != STATUS_OK; memory_refused_at++) {
+		memory_asked = 0;
+		memory_held = 0;
 		status = open_all(&engine, &access);
 		/* Only where there were fewer allocations does it go well. */
-		assert_int_equal(status, asked < fails_at ? STATUS_OK : STATUS_NO_MEMORY);
+		assert_int_equal(status,
+			memory_asked < memory_refused_at ? STATUS_OK : STATUS_NO_MEMORY);
 		if (status == STATUS_OK)
-			assert_int_equal(held, asked);
+			assert_int_equal(memory_held, memory_asked);
 		access_close(&access);
 		engine_close(&engine);
-		assert_int_equal(held, 0);
+		assert_int_equal(memory_held, 0);
 	}
-	assert_in_range(fails_at, 20, 100);
-	fails_at = 0; /* what runs at the exit has memory */
+	assert_in_range(memory_refused_at, 20, 100);
+	memory_counts = false; /* what runs at the exit has memory */
 }
 
 int main(void)

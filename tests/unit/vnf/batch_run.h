@@ -185,4 +185,25 @@ static inline const struct outcome_extra *find_extra(const struct batch_run *run
 	return NULL;
 }
 
+/* What it shows; good until the next time. */
+static inline const struct figures *figures_of(struct replica *replica)
+{
+	static struct figures figures;
+
+	memset(&figures, 0, sizeof(figures));
+	replica_show(replica, &figures);
+	return &figures;
+}
+
+/* A figure's value; UINT64_MAX: there is none of that name. */
+static inline uint64_t figure_of(struct replica *replica, const char *name)
+{
+	const struct figures *figures = figures_of(replica);
+
+	for (uint32_t i = 0; i < figures->count; i++)
+		if (strcmp(figures->list[i].name, name) == 0)
+			return figures->list[i].value;
+	return UINT64_MAX;
+}
+
 #endif

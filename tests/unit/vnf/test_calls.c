@@ -7,19 +7,6 @@
 static const char *const counter_names[] = {"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8",
 	"c9", "c10", "c11", "c12", "c13", "c14", "c15"};
 
-/* A figure's value; UINT64_MAX: there is none of that name. */
-static uint64_t figure_of(struct replica *replica, const char *name)
-{
-	static struct figures figures;
-
-	memset(&figures, 0, sizeof(figures));
-	replica_show(replica, &figures);
-	for (uint32_t i = 0; i < figures.count; i++)
-		if (strcmp(figures.list[i].name, name) == 0)
-			return figures.list[i].value;
-	return UINT64_MAX;
-}
-
 /* One packet of so many bytes through a VNF; the caller frees both. */
 static struct replica *run_packet(struct batch_run *run, const struct vnf_ops *ops, uint32_t length)
 {

@@ -10,22 +10,12 @@
 
 #include "core/bytes.h"
 #include "tests/unit/random.h"
+#include "tests/unit/vnf/checksum.h"
 #include "vnf/packet.h"
 
 #define FRAME_MAX 256
 #define L3 14
 #define ROUNDS 2000
-
-static uint16_t sum_of(const uint8_t *at, uint32_t bytes, uint32_t sum)
-{
-	for (uint32_t i = 0; i + 1 < bytes; i += 2)
-		sum += load_be16(at + i);
-	if (bytes % 2 != 0)
-		sum += (uint32_t)at[bytes - 1] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
 
 /* An IPv4 packet of a header of ihl bytes and so many after it; returns its bytes. */
 static uint32_t put_ipv4(uint8_t *ip, uint8_t protocol, uint32_t ihl, uint32_t bytes)

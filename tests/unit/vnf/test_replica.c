@@ -2,18 +2,6 @@
 /* A replica: what it takes in, hands to its VNFs, makes of a stage before it, keeps and shows. */
 #include "tests/unit/vnf/batch_run.h"
 
-static struct figures figures;
-
-static uint64_t figure_of(struct replica *replica, const char *name)
-{
-	memset(&figures, 0, sizeof(figures));
-	replica_show(replica, &figures);
-	for (uint32_t i = 0; i < figures.count; i++)
-		if (strcmp(figures.list[i].name, name) == 0)
-			return figures.list[i].value;
-	return UINT64_MAX;
-}
-
 /* How many tables the VNFs of this test ask for, and what the first is like. */
 static uint32_t tables_wanted, capacity_wanted, list_wanted;
 static bool opens;
@@ -511,27 +499,28 @@ static void show_many(const void *self, struct txn *txn, struct vnf_show *show)
 static void test_so_much_is_shown_and_no_more(void **state)
 {
 	struct vnf_ops ops[2] = {plain_ops(), plain_ops()};
+	const struct figures *figures;
 	struct replica *replica;
 
 	(void)state;
 	ops[0].show = show_many;
 	replica = open_replica(ops, 2, 1);
-	memset(&figures, 0, sizeof(figures));
-	replica_show(replica, &figures);
-	assert_int_equal(figures.count, FIGURES_MAX);
-	assert_string_equal(figures.list[0].name, "plain/0");
-	assert_string_equal(figures.list[1].name, "plain/odd/1");
-	assert_int_equal(figures.list[FIGURES_MAX - 1].value, FIGURES_MAX - 1);
+	figures = figures_of(replica);
+	assert_int_equal(figures->count, FIGURES_MAX);
+	assert_string_equal(figures->list[0].name, "plain/0");
+	assert_string_equal(figures->list[1].name, "plain/odd/1");
+	assert_int_equal(figures->list[FIGURES_MAX - 1].value, FIGURES_MAX - 1);
 	close_replica(replica);
 	/* Of one worker without a choice, the engine shows just that. */
 	replica = open_replica(NULL, 0, 1);
 	assert_int_equal(figure_of(replica, "engine/workers"), 1);
-	assert_int_equal(figures.count, 1);
+	assert_int_equal(figures_of(replica)->count, 1);
 	replica->access.decision.forced = 0;
 	replica->access.decision.chosen[0] = 4;
 	assert_int_equal(figure_of(replica, "engine/strategy/serial"), 4);
-	assert_true(figures.count > 1);
-	assert_string_equal(figures.list[0].name, "engine/workers");
+	figures = figures_of(replica);
+	assert_true(figures->count > 1);
+	assert_string_equal(figures->list[0].name, "engine/workers");
 	close_replica(replica);
 }
 

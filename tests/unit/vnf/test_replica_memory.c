@@ -1,51 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A replica that finds too little memory says so, and gives back all that it had taken. */
+/* A replica that finds too little memory says so, and gives back all that it had memory_asked. */
+#include "tests/unit/refused_memory.h"
 #include "tests/unit/vnf/batch_run.h"
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_aligned_alloc(size_t unit, size_t bytes);
-void __real_free(void *memory);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_aligned_alloc(size_t unit, size_t bytes);
-void __wrap_free(void *memory);
-
-static bool counts;
-static uint32_t taken, refused_at; /* the number of the one that is refused, from 1; 0: none */
-static int32_t held;
-
-static bool refuses(void)
-{
-	return counts && ++taken == refused_at;
-}
-
-static void *note(void *memory)
-{
-	held += counts && memory != NULL;
-	return memory;
-}
-
-void *__wrap_malloc(size_t bytes)
-{
-	return refuses() ? NULL : note(__real_malloc(bytes));
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-	return refuses() ? NULL : note(__real_calloc(count, bytes));
-}
-
-void *__wrap_aligned_alloc(size_t unit, size_t bytes)
-{
-	return refuses() ? NULL : note(__real_aligned_alloc(unit, bytes));
-}
-
-void __wrap_free(void *memory)
-{
-	held -= counts && memory != NULL;
-	__real_free(memory);
-}
 
 static bool open_some(struct vnf_setup *setup, void **self)
 {
@@ -86,17 +42,17 @@ static void test_each_refusal_is_told_and_nothing_is_left(void **state)
 	ops.open = open_some;
 	while (status != STATUS_OK) {
 		assert_true(rounds < 200);
-		refused_at = ++rounds;
-		taken = 0;
-		held = 0;
-		counts = true;
+		memory_refused_at = ++rounds;
+		memory_asked = 0;
+		memory_held = 0;
+		memory_counts = true;
 		status = open_whole(replica, &ops);
 		replica_close(replica);
-		counts = false;
-		if (held != 0 || (status == STATUS_OK) != (taken < rounds))
-			print_message("refused: the memory taken as number %u\n", rounds);
-		assert_int_equal(held, 0);
-		assert_int_equal(status, taken < rounds ? STATUS_OK : STATUS_NO_MEMORY);
+		memory_counts = false;
+		if (memory_held != 0 || (status == STATUS_OK) != (memory_asked < rounds))
+			print_message("refused: what was asked for as number %u\n", rounds);
+		assert_int_equal(memory_held, 0);
+		assert_int_equal(status, memory_asked < rounds ? STATUS_OK : STATUS_NO_MEMORY);
 	}
 	assert_true(rounds > 20);
 	free(replica);

@@ -14,6 +14,7 @@
 
 #include "core/bytes.h"
 #include "core/delta.h"
+#include "tests/unit/vnf/checksum.h"
 #include "vnf/packet.h"
 #include "vnf/replica.h"
 
@@ -82,19 +83,6 @@ static inline void close_vnf(struct replica *replica)
 {
 	replica_close(replica);
 	free(replica);
-}
-
-static uint16_t sum_of(const uint8_t *at, size_t bytes, uint32_t start)
-{
-	uint64_t sum = start;
-
-	for (size_t i = 0; i + 1 < bytes; i += 2)
-		sum += load_be16(at + i);
-	if (bytes % 2 != 0)
-		sum += (uint32_t)at[bytes - 1] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
 }
 
 static uint32_t l4_bytes(const uint8_t *ip)
