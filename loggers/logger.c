@@ -34,31 +34,39 @@ static void release_base(struct logger *logger)
 		journal_move_to(&logger->input, lowest);
 }
 
-/* What a former logger wrote, and may not have told. */
-static void recover(struct logger *logger)
+/* Base values that a former logger committed, and may not have told. */
+static void tell_base(struct logger *logger, uint32_t number)
 {
-	struct page *page = logger->role->page;
+	struct page_stage *stage = &logger->role->page->stages[number];
+	struct base_head head = {0};
 
+	/* Cut short after the head, or there is none. */
+	(void)!store_read_base(logger->store, number, keep_head, &head);
+	if (head.batch <= stage->base_batch)
+		return;
+	stage->base_next_id = head.next_id;
+	atomic_write_release(&stage->base_line, head.base_line);
+	atomic_write_release(&stage->base_batch, head.batch);
+}
+
+/* Goes on where a former logger's store ends. Errors: IO. */
+static enum status recover(struct logger *logger)
+{
 	for (uint32_t s = 0; s < logger->role->config->stages_count; s++) {
-		struct page_stage *stage = &page->stages[s];
-		struct base_head head = {0};
+		uint64_t *next = &logger->stage_batches[s];
 
-		logger->stage_batches[s] = store_next(logger->store, s);
-		if (logger->counts->next_batch > logger->stage_batches[s])
-			logger->stage_batches[s] = logger->counts->next_batch;
-		if (logger->kind != LOGGER_DETERMINANTS)
-			continue;
-		(void)!store_read_base(logger->store, s, keep_head, &head);
-		if (head.batch <= stage->base_batch)
-			continue;
-		stage->base_next_id = head.next_id;
-		atomic_write_release(&stage->base_line, head.base_line);
-		atomic_write_release(&stage->base_batch, head.batch);
+		if (store_next(logger->store, s, next) != STATUS_OK)
+			return STATUS_IO;
+		if (logger->counts->next_batch > *next)
+			*next = logger->counts->next_batch;
+		if (logger->kind == LOGGER_DETERMINANTS)
+			tell_base(logger, s);
 	}
 	logger->next_batch = logger->stage_batches[0];
 	if (logger->kind == LOGGER_DETERMINANTS)
 		release_base(logger);
 	logger->unsynced = true;
+	return STATUS_OK;
 }
 
 static enum status attach(struct logger *logger)
@@ -81,9 +89,7 @@ static enum status attach(struct logger *logger)
 			reader_names[logger->kind]);
 	logger->attached = status == STATUS_OK;
 	logger->input.holds = logger->kind == LOGGER_PACKETS;
-	if (status == STATUS_OK)
-		recover(logger);
-	return status;
+	return status == STATUS_OK ? recover(logger) : status;
 }
 
 enum status logger_attach(struct logger *logger)

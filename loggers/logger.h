@@ -57,7 +57,7 @@ struct logger {
 
 /*
  * After the base journal exists, with the store open: goes on where the store, and a former
- * logger's place in the journal, end. Errors: those of journal_attach.
+ * logger's place in the journal, end. Errors: those of journal_attach; IO.
  */
 MUST_CHECK enum status logger_attach(struct logger *logger);
 

@@ -164,15 +164,25 @@ static enum status drop_families(struct store *store, const struct families *fam
 	return status;
 }
 
+/* A named fact, to be freed by rocksdb_free; NULL: there is none. Errors: IO. */
+static enum status find_fact(struct store *store, const char *name, char **fact, size_t *bytes)
+{
+	char *problem = NULL;
+
+	*bytes = 0;
+	*fact = rocksdb_get_cf(store->db, store->read, store->facts, name, strlen(name), bytes,
+		&problem);
+	return failed(problem, "read") ? STATUS_IO : STATUS_OK;
+}
+
 /* The chain's name in the store: another one's log is not to be dropped. */
 static enum status claim_for(struct store *store, const char *dir, const char *chain, char *error)
 {
-	char *problem = NULL, *found;
-	size_t bytes = 0;
+	char *found;
+	size_t bytes;
 	bool other;
 
-	found = rocksdb_get_cf(store->db, store->read, store->facts, "chain", 5, &bytes, &problem);
-	if (failed(problem, "read"))
+	if (find_fact(store, "chain", &found, &bytes) != STATUS_OK)
 		return STATUS_IO;
 	other = found != NULL && (bytes != strlen(chain) || memcmp(found, chain, bytes) != 0);
 	if (other)
@@ -184,23 +194,32 @@ static enum status claim_for(struct store *store, const char *dir, const char *c
 	return other ? STATUS_INVALID : store_note(store, "chain", chain, (uint32_t)strlen(chain));
 }
 
-/* What its batches take: noted when it was full, or counted. */
-static void measure(struct store *store, struct segment *segment, uint64_t number)
+static enum status iterator_end(rocksdb_iterator_t *iterator)
 {
-	rocksdb_iterator_t *iterator =
-		rocksdb_create_iterator_cf(store->db, store->read, segment->family);
-	char name[32], *problem = NULL, *noted;
+	char *problem = NULL;
+
+	rocksdb_iter_get_error(iterator, &problem);
+	rocksdb_iter_destroy(iterator);
+	return failed(problem, "read") ? STATUS_IO : STATUS_OK;
+}
+
+/* What its batches take, noted when it was full, or counted; and the last number. Errors: IO. */
+static enum status measure(struct store *store, struct segment *segment, uint64_t number)
+{
+	rocksdb_iterator_t *iterator;
 	struct segment_note note = {0};
-	size_t bytes = 0;
+	char name[32], *found;
+	size_t bytes;
 
 	segment_name(name, number);
-	noted = rocksdb_get_cf(store->db, store->read, store->facts, name, strlen(name), &bytes,
-		&problem);
-	if (!failed(problem, "read") && bytes == sizeof(note))
-		memcpy(&note, noted, bytes);
-	rocksdb_free(noted);
+	if (find_fact(store, name, &found, &bytes) != STATUS_OK)
+		return STATUS_IO;
+	if (bytes == sizeof(note))
+		memcpy(&note, found, bytes);
+	rocksdb_free(found);
 	if (note.run == store->run)
 		segment->bytes = note.bytes;
+	iterator = rocksdb_create_iterator_cf(store->db, store->read, segment->family);
 	rocksdb_iter_seek_to_last(iterator);
 	if (rocksdb_iter_valid(iterator))
 		segment->last_number = load_be64(rocksdb_iter_key(iterator, &bytes));
@@ -209,13 +228,14 @@ static void measure(struct store *store, struct segment *segment, uint64_t numbe
 		(void)rocksdb_iter_value(iterator, &bytes);
 		segment->bytes += bytes;
 	}
-	rocksdb_iter_destroy(iterator);
+	return iterator_end(iterator);
 }
 
 /* This run's: a former logger's segments, oldest first, and base values. */
 static enum status keep_families(struct store *store, const struct families *families)
 {
 	uint64_t numbers[SEGMENTS_MAX];
+	enum status status = STATUS_OK;
 
 	for (size_t i = 1; i < families->count; i++) {
 		unsigned long long number;
@@ -237,19 +257,20 @@ static enum status keep_families(struct store *store, const struct families *fam
 		if (number > store->segments_made)
 			store->segments_made = number;
 	}
-	for (uint32_t i = 0; i < store->segments_count; i++)
-		measure(store, &store->segments[i], numbers[i]);
-	return store->base != NULL && store->segments_count > 0 ? STATUS_OK : STATUS_CORRUPT;
+	if (store->base == NULL || store->segments_count == 0)
+		return STATUS_CORRUPT;
+	for (uint32_t i = 0; i < store->segments_count && status == STATUS_OK; i++)
+		status = measure(store, &store->segments[i], numbers[i]);
+	return status;
 }
 
 /* Errors: IO, which is not to be taken for another run. */
 static enum status find_run(struct store *store, bool *same)
 {
-	char *problem = NULL, *found;
-	size_t bytes = 0;
+	char *found;
+	size_t bytes;
 
-	found = rocksdb_get_cf(store->db, store->read, store->facts, "run", 3, &bytes, &problem);
-	if (failed(problem, "read"))
+	if (find_fact(store, "run", &found, &bytes) != STATUS_OK)
 		return STATUS_IO;
 	*same = found != NULL && bytes == sizeof(store->run) &&
 		memcmp(found, &store->run, bytes) == 0;
@@ -464,25 +485,26 @@ enum status store_fold_commit(struct store *store, uint32_t stage, const struct 
 	return sync ? store_sync(store) : STATUS_OK;
 }
 
-uint64_t store_next(struct store *store, uint32_t stage)
+enum status store_next(struct store *store, uint32_t stage, uint64_t *next)
 {
-	uint64_t next = 0;
+	enum status status = STATUS_OK;
 
-	for (uint32_t i = store->segments_count; i-- > 0 && next == 0;) {
+	*next = 0;
+	for (uint32_t i = store->segments_count; i-- > 0 && *next == 0 && status == STATUS_OK;) {
 		rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read,
 			store->segments[i].family);
 		size_t bytes;
 
-		for (rocksdb_iter_seek_to_last(iterator); next == 0 && rocksdb_iter_valid(iterator);
-			rocksdb_iter_prev(iterator)) {
+		for (rocksdb_iter_seek_to_last(iterator);
+			*next == 0 && rocksdb_iter_valid(iterator); rocksdb_iter_prev(iterator)) {
 			const char *key = rocksdb_iter_key(iterator, &bytes);
 
 			if (bytes == 9 && key[8] == (char)stage)
-				next = load_be64(key) + 1;
+				*next = load_be64(key) + 1;
 		}
-		rocksdb_iter_destroy(iterator);
+		status = iterator_end(iterator);
 	}
-	return next;
+	return status;
 }
 
 enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count)

@@ -44,8 +44,8 @@ void store_fold_image(struct store *store, uint32_t stage, const struct fold_ima
 MUST_CHECK enum status store_fold_commit(struct store *store, uint32_t stage,
 	const struct base_head *head, bool sync);
 
-/* One past the highest number of a stage's that is there; 0: none is. */
-uint64_t store_next(struct store *store, uint32_t stage);
+/* One past the highest number of a stage's that is there; 0: none is. Errors: IO. */
+MUST_CHECK enum status store_next(struct store *store, uint32_t stage, uint64_t *next);
 
 /* A named fact. */
 MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes,

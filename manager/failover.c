@@ -25,7 +25,7 @@ static void emit(struct failover_effects *effects, enum failover_effect_type typ
 {
 	BUG_ON(effects->count == EFFECTS_MAX);
 	effects->list[effects->count++] =
-		(struct failover_effect){type, stage, replica, incarnation, term};
+		(struct failover_effect){type, stage, replica, incarnation, term, 0};
 }
 
 /* ABSENT -> STARTING: a process is ordered, under a number never used before. */
@@ -247,9 +247,11 @@ static void attach_logger(const struct failover *failover, uint32_t logger,
 {
 	for (uint32_t s = 0; s < failover->stages_count; s++)
 		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
-			if (failover->stages[s].replicas[r].phase > PHASE_ATTACHING)
+			if (failover->stages[s].replicas[r].phase > PHASE_ATTACHING) {
 				emit(effects, EFFECT_ATTACH_LOGGER, s, r,
-					failover->stages[s].replicas[r].incarnation, logger);
+					failover->stages[s].replicas[r].incarnation, 0);
+				effects->list[effects->count - 1].logger = logger;
+			}
 }
 
 static void replica_event(struct failover *failover, const struct failover_event *event,

@@ -40,7 +40,7 @@ enum failover_effect_type {
 	EFFECT_START_LOGGER,
 	EFFECT_START_REPLICA,
 	EFFECT_ATTACH, /* tell consumers, and the next stage's replicas, to read its journal */
-	EFFECT_ATTACH_LOGGER, /* tell one logger, a new one maybe; term: which */
+	EFFECT_ATTACH_LOGGER, /* tell one logger, which may be a new one */
 	EFFECT_GO,	      /* the replica may publish */
 	EFFECT_GO_AGAIN,      /* it may already: maybe a former manager did not get to say so */
 	EFFECT_GO_SEQUENCER,
@@ -59,6 +59,7 @@ struct failover_effect {
 	uint32_t replica;
 	uint64_t incarnation;
 	uint64_t term;
+	uint32_t logger; /* of ATTACH_LOGGER */
 };
 
 #define EFFECTS_MAX 128

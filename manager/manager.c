@@ -159,8 +159,8 @@ static void attach_logger(struct manager *self, const struct failover_effect *ef
 {
 	struct message message = request_to_attach(self, effect);
 
-	if (effect->term != LOGGER_PACKETS)
-		send_role(self, ROLE_LOGGER, 0, (uint32_t)effect->term, 0, &message);
+	if (effect->logger != LOGGER_PACKETS)
+		send_role(self, ROLE_LOGGER, 0, effect->logger, 0, &message);
 }
 
 static void attach_consumers(struct manager *self, const struct failover_effect *effect)
@@ -562,15 +562,12 @@ static bool may_forget(const struct manager *self, const struct watched *watched
 static bool stays_stopped(struct watched *watched, const struct page_replica *replica,
 	uint64_t now_ns, uint64_t hang_ns)
 {
-	uint64_t cpu_ns;
 	bool before = watched->stopped;
-	char state;
 
 	if (now_ns < watched->looked_ns + LOOK_NS || now_ns < watched->looked_ns + hang_ns)
 		return false;
 	watched->looked_ns = now_ns;
-	state = sight_thread(replica->pid, replica->tid, &cpu_ns);
-	watched->stopped = (state == 'T' || state == 't') && !MUTANT(IGNORE_HANG);
+	watched->stopped = sight_is_stopped(replica->pid, replica->tid) && !MUTANT(IGNORE_HANG);
 	return before && watched->stopped;
 }
 
@@ -583,7 +580,6 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 		struct watched *watched = &self->watcher.watched[i];
 		struct page_replica *replica;
 		struct watch_sight sight;
-		bool owes;
 
 		if (watched->state == WATCHED_FREE)
 			continue;
@@ -600,14 +596,12 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 				watched->incarnation, FAILOVER_BAD, now_ns);
 			continue;
 		}
-		owes = failover_owes(&self->failover, watched->stage, watched->replica);
-		sight_take(&sight, page, watched->stage, watched->replica, owes);
+		sight_take(&sight, page, watched->stage, watched->replica);
 		if (!self->role.config->protect)
 			continue;
 		if (stays_stopped(watched, replica, now_ns, hang_ns) ||
-			((owes || self->failover.stages[watched->stage]
-						  .replicas[watched->replica]
-						  .phase >= PHASE_RUNNING) &&
+			(self->failover.stages[watched->stage].replicas[watched->replica].phase >=
+					PHASE_RUNNING &&
 				watch_step(&watched->hang, &sight, now_ns, hang_ns)))
 			manager_replica_lost(self, watched->stage, watched->replica,
 				watched->incarnation, FAILOVER_HANG, now_ns);

@@ -13,7 +13,10 @@
 static void adopt_replica(struct manager *self, uint32_t stage, uint32_t number)
 {
 	const struct page_replica *page = &self->role.page->stages[stage].replicas[number];
-	struct failover_effect order = {EFFECT_START_REPLICA, stage, number, page->incarnation, 0};
+	struct failover_effect order = {.type = EFFECT_START_REPLICA,
+		.stage = stage,
+		.replica = number,
+		.incarnation = page->incarnation};
 	struct failover_event missing = {EVENT_MISSING, stage, number, 0, 0};
 	struct message hello = {.stage = stage,
 		.number = number,

@@ -9,7 +9,7 @@
 
 void manager_order_logger(struct manager *self, uint32_t number, uint64_t now_ns)
 {
-	const struct failover_effect order = {EFFECT_START_LOGGER, 0, number, 0, 0};
+	const struct failover_effect order = {.type = EFFECT_START_LOGGER, .replica = number};
 
 	self->logger_ordered_ns[number] = now_ns;
 	self->logger_due_ns[number] = 0;
@@ -44,8 +44,7 @@ void manager_watch_loggers(struct manager *self, uint64_t now_ns)
 {
 	for (uint32_t i = 0; self->role.config->protect && i < LOGGERS_COUNT; i++) {
 		const struct page_logger *logger = &self->role.page->loggers[i];
-		uint64_t beat = atomic_read_relaxed(&logger->beat), cpu_ns;
-		char state;
+		uint64_t beat = atomic_read_relaxed(&logger->beat);
 
 		if (logger->pid == 0 && self->logger_due_ns[i] == 0 &&
 			now_ns > self->logger_ordered_ns[i] + STARTING_NS) {
@@ -60,8 +59,7 @@ void manager_watch_loggers(struct manager *self, uint64_t now_ns)
 		if (now_ns < self->beats_ns[i] + self->role.config->hang_ms * 1000000ull)
 			continue;
 		self->beats_ns[i] = now_ns; /* it may only be slow: looked at again after as long */
-		state = sight_thread(logger->pid, logger->pid, &cpu_ns);
-		if ((state == 'T' || state == 't') && !MUTANT(IGNORE_HANG))
+		if (sight_is_stopped(logger->pid, logger->pid) && !MUTANT(IGNORE_HANG))
 			kill_logger(self, i);
 	}
 }

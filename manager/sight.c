@@ -55,8 +55,19 @@ static uint64_t published_for(const struct page *page, uint32_t stage)
 	return most;
 }
 
-void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage, uint32_t number,
-	bool owes)
+static bool is_stopped(char state)
+{
+	return state == 'T' || state == 't';
+}
+
+bool sight_is_stopped(uint32_t pid, uint32_t tid)
+{
+	uint64_t cpu_ns;
+
+	return is_stopped(sight_thread(pid, tid, &cpu_ns));
+}
+
+void sight_take(struct watch_sight *sight, const struct page *page, uint32_t stage, uint32_t number)
 {
 	const struct page_replica *replica = &page->stages[stage].replicas[number];
 	uint32_t waiting = atomic_read_relaxed(&replica->waiting);
@@ -68,10 +79,9 @@ void sight_take(struct watch_sight *sight, const struct page *page, uint32_t sta
 		.waits_on_others = waiting == WAIT_OUTPUT || waiting == WAIT_LEADER,
 	};
 	sight->outstanding = next_batch < published_for(page, stage);
-	if (!sight->outstanding && !owes)
+	if (!sight->outstanding)
 		return; /* nothing to be late with: /proc is left alone */
 	state = sight_thread(replica->pid, replica->tid, &sight->cpu_ns);
-	sight->stopped = state == 'T' || state == 't';
+	sight->stopped = is_stopped(state);
 	sight->blocked = state == 'S' || state == 'D';
-	sight->outstanding |= sight->stopped;
 }

@@ -39,12 +39,13 @@ void disk_reopen(struct store *store)
 	store->failed = false;
 }
 
-uint64_t store_next(struct store *store, uint32_t stage)
+enum status store_next(struct store *store, uint32_t stage, uint64_t *next)
 {
-	for (uint32_t i = store->records_count; i-- > store->first;)
+	*next = 0;
+	for (uint32_t i = store->records_count; i-- > store->first && *next == 0;)
 		if (store->records[i].stage == stage)
-			return store->records[i].number + 1;
-	return 0;
+			*next = store->records[i].number + 1;
+	return STATUS_OK;
 }
 
 static void *copy(const void *bytes, size_t count)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory that is counted, and refused on demand. For a program linked with --wrap of malloc, calloc,
- * aligned_alloc and free, in one of its files.
+ * Memory that is counted, and refused on demand. For a program linked with --wrap of malloc,
+ * calloc, aligned_alloc and free, in one of its files.
  */
 #ifndef UNDERSTUDY_TESTS_UNIT_REFUSED_MEMORY_H
 #define UNDERSTUDY_TESTS_UNIT_REFUSED_MEMORY_H
