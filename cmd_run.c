@@ -209,7 +209,7 @@ static void on_manager(struct supervisor *self)
 	if (message.type == MESSAGE_START && found == NULL)
 		spawn(self, &child, -1);
 	if (message.type == MESSAGE_KILL && found != NULL)
-		kill(found->pid, SIGKILL);
+		kill(found->pid, message.value == 0 ? SIGKILL : (int)message.value);
 	if (message.type == MESSAGE_DONE)
 		self->done = true;
 }

@@ -22,6 +22,7 @@ bool report_judgement(const struct report *report, uint64_t *lost, uint64_t *dup
 {
 	const struct page_egress *egress = &report->page->egress;
 	const struct page_ingress *ingress = &report->page->ingress;
+	const struct gen_counts *sink = gen_judge_counts(&egress->sink);
 
 	*lost = *duplicated = *reordered = 0;
 	if (report->verdict.judged) {
@@ -30,13 +31,12 @@ bool report_judgement(const struct report *report, uint64_t *lost, uint64_t *dup
 		*reordered = report->verdict.reordered;
 		return true;
 	}
-	if (egress->sink_seen == 0 || !ingress->ended)
+	if (sink->seen == 0 || !ingress->ended)
 		return false;
 	/* gen: each number is seen once, or its packet was dropped by a VNF. */
-	*duplicated = egress->sink_duplicated;
-	*reordered = egress->sink_reordered;
-	*lost = ingress->packets - egress->dropped_by_vnf -
-		(egress->sink_seen - egress->sink_duplicated);
+	*duplicated = sink->duplicated;
+	*reordered = sink->reordered;
+	*lost = ingress->packets - egress->dropped_by_vnf - (sink->seen - sink->duplicated);
 	return true;
 }
 
@@ -62,8 +62,23 @@ static const char *failover_fault(const struct page_failover *failover)
 /* Whether consumers had to wait for a new leader: active slaves need none. */
 static bool failover_waits(const struct report *report, const struct page_failover *failover)
 {
-	return failover->was_master &&
+	return failover->role == ROLE_REPLICA && failover->was_master &&
 	       report->config->stages[failover->stage].variant != VARIANT_ACTIVE;
+}
+
+static const char *failover_role(const struct page_failover *failover)
+{
+	static const char *const roles[] = {"", "sequencer", "", "logger", "manager"};
+
+	if (failover->role != ROLE_REPLICA)
+		return roles[failover->role % 5];
+	return failover->was_master ? "master" : "slave";
+}
+
+/* "edge", of a service nothing. */
+static const char *failover_stage(const struct report *report, const struct page_failover *failover)
+{
+	return failover->role == ROLE_REPLICA ? report->config->stages[failover->stage].name : "";
 }
 
 static json_t *failovers_json(const struct report *report)
@@ -77,9 +92,8 @@ static json_t *failovers_json(const struct report *report)
 
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f}",
-				"fault", failover_fault(f), "stage",
-				report->config->stages[f->stage].name, "replica", (int)f->replica,
-				"role", f->was_master ? "master" : "slave", "incarnation",
+				"fault", failover_fault(f), "stage", failover_stage(report, f),
+				"replica", (int)f->replica, "role", failover_role(f), "incarnation",
 				(json_int_t)f->incarnation, "at_packet", (json_int_t)f->at_packet,
 				"detect_us", us(f->detected_ns, f->t0_ns), "promote_us",
 				promoted ? us(f->promoted_ns, f->t0_ns) : 0.0, "first_release_us",
@@ -213,12 +227,12 @@ static json_t *packets_json(const struct page *page)
 	uint64_t in = page->ingress.seen > page->ingress.packets ? page->ingress.seen
 								 : page->ingress.packets;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in", (json_int_t)in,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in", (json_int_t)in,
 		"admitted", (json_int_t)page->ingress.packets, "released",
 		(json_int_t)page->egress.released, "generated", (json_int_t)page->egress.emitted,
 		"dropped_by_vnf", (json_int_t)page->egress.dropped_by_vnf, "dropped",
-		(json_int_t)page_dropped(page), "in_flight",
-		(json_int_t)(page->ingress.packets - page->egress.packets), "cut",
+		(json_int_t)page_dropped(page), "ambiguous", (json_int_t)page->egress.ambiguous,
+		"in_flight", (json_int_t)(page->ingress.packets - page->egress.packets), "cut",
 		(json_int_t)page->ingress.cut);
 }
 
@@ -238,13 +252,14 @@ static json_t *gaps_json(const struct histogram *gaps)
 		"buckets", buckets);
 }
 
-static json_t *logger_restarts_json(const struct page *page)
+static json_t *restarts_json(const struct page *page)
 {
 	json_t *restarts = json_object();
 
-	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
-		json_object_set_new(restarts, logger_names[i],
-			json_integer((json_int_t)page->loggers[i].restarts));
+	for (uint32_t i = 0; i < SERVICES_COUNT; i++)
+		json_object_set_new(restarts,
+			i == SERVICE_SEQUENCER ? "sequencer" : logger_names[i],
+			json_integer((json_int_t)page->services[i].restarts));
 	return restarts;
 }
 
@@ -297,7 +312,7 @@ static json_t *report_json(const struct report *report)
 			(json_int_t)page_base_batch(page, report->config->stages_count), "gaps",
 			(json_int_t)(page->loggers[0].gaps + page->loggers[1].gaps +
 				     page->loggers[2].gaps),
-			"restarts", logger_restarts_json(page)));
+			"restarts", restarts_json(page)));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));
 	json_object_set_new(root, "release_gap_max_us",
 		json_real((double)page->egress.gaps.max_ns / 1e3));
@@ -320,13 +335,19 @@ enum status report_write(const struct report *report, const char *path)
 	return written == 0 ? STATUS_OK : STATUS_IO;
 }
 
-/* A line for each logger that was started again. */
-static void print_logger_restarts(const struct page *page, FILE *out)
+/* A line for each service that was started again. */
+static void print_restarts(const struct page *page, FILE *out)
 {
-	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
-		if (page->loggers[i].restarts > 0)
-			fprintf(out, "  the %s logger was started again %llu times\n",
-				logger_names[i], (unsigned long long)page->loggers[i].restarts);
+	for (uint32_t i = 0; i < SERVICES_COUNT; i++)
+		if (page->services[i].restarts > 0)
+			fprintf(out, "  the %s%s was started again %llu times\n",
+				i == SERVICE_SEQUENCER ? "sequencer" : logger_names[i],
+				i == SERVICE_SEQUENCER ? "" : " logger",
+				(unsigned long long)page->services[i].restarts);
+	if (page->egress.ambiguous > 0)
+		fprintf(out,
+			"  %llu outputs may have left or not when a sequencer died (redelivery)\n",
+			(unsigned long long)page->egress.ambiguous);
 }
 
 static void print_failovers(const struct report *report, FILE *out)
@@ -336,8 +357,9 @@ static void print_failovers(const struct report *report, FILE *out)
 	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX && i < 16; i++) {
 		const struct page_failover *f = &page->failovers[i];
 
-		fprintf(out, "  %-5s %s/%-6s at packet %-8llu detected %9.1f us", failover_fault(f),
-			report->config->stages[f->stage].name, f->was_master ? "master" : "slave",
+		fprintf(out, "  %-5s %s%s%-6s at packet %-8llu detected %9.1f us",
+			failover_fault(f), failover_stage(report, f),
+			f->role == ROLE_REPLICA ? "/" : "", failover_role(f),
 			(unsigned long long)f->at_packet, us(f->detected_ns, f->t0_ns));
 		if (failover_waits(report, f))
 			fprintf(out, ", promoted %9.1f us", us(f->promoted_ns, f->t0_ns));
@@ -379,7 +401,7 @@ void report_print(const struct report *report, FILE *out)
 			(unsigned long long)page->egress.digest_mismatches,
 			(unsigned long long)page->folds);
 	print_failovers(report, out);
-	print_logger_restarts(page, out);
+	print_restarts(page, out);
 	fprintf(out,
 		"  %.2f Mpps; latency p50 %.1f us, p99 %.1f us, max %.1f us; "
 		"longest release gap %.1f us\n",
@@ -435,7 +457,7 @@ static void print_status(const struct config *config, const struct page *page, c
 		snprintf(name, sizeof(name), "%s/%lld", stage, number);
 		print_engine(json_object_get(json_object_get(root, "engine"), name), out);
 	}
-	print_logger_restarts(page, out);
+	print_restarts(page, out);
 }
 
 json_t *report_status_json(const struct config *config, const struct page *page)

@@ -62,7 +62,8 @@ struct config {
 	enum clock_source clock;
 	enum durability durability;
 	enum hugepages hugepages;
-	bool log_headers; /* packets are logged without their payloads */
+	bool at_least_once; /* repeats what a dead sequencer may have sent; else it skips it */
+	bool log_headers;   /* packets are logged without their payloads */
 	struct config_stage stages[STAGES_MAX];
 	uint32_t stages_count;
 	char logger_dir[PATH_BYTES];

@@ -419,6 +419,17 @@ static bool take_durability(struct reader *reader, yaml_node_t *node, const char
 	return take_choice(reader, node, key, choices, (int *)&((struct config *)into)->durability);
 }
 
+static bool take_redelivery(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	static const char *const choices[] = {"at-most-once", "at-least-once", NULL};
+	int choice = 0;
+
+	if (!take_choice(reader, node, key, choices, &choice))
+		return false;
+	((struct config *)into)->at_least_once = choice == 1;
+	return true;
+}
+
 static bool take_hugepages(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
 	static const char *const choices[] = {"auto", "yes", "no", NULL};
@@ -490,9 +501,9 @@ static bool read_chain(struct reader *reader, yaml_node_t *root)
 {
 	static const struct key keys[] = {{"chain", take_chain}, {"ports", take_ports},
 		{"clock", take_clock}, {"durability", take_durability},
-		{"hugepages", take_hugepages}, {"stages", take_stages}, {"loggers", take_loggers},
-		{"log", take_log}, {"journal", take_journal}, {"seed", take_seed},
-		{"hang_ms", take_hang}};
+		{"redelivery", take_redelivery}, {"hugepages", take_hugepages},
+		{"stages", take_stages}, {"loggers", take_loggers}, {"log", take_log},
+		{"journal", take_journal}, {"seed", take_seed}, {"hang_ms", take_hang}};
 	struct config *config = reader->config;
 
 	if (!READ_MAPPING(reader, root, "the chain", keys, config))

@@ -27,7 +27,8 @@
 	X(RESTORE_ATTACHED, "a new replica holds its input, has no state")                         \
 	X(RESTORE_LOADED, "a new replica has its state, no journal")                               \
 	X(CONSUMER_ATTACHED, "a consumer reads a new journal")                                     \
-	X(TRIMMED, "a log trimmed")
+	X(TRIMMED, "a log trimmed")                                                                \
+	X(GATEWAY_ANNOUNCED, "a gateway's journal made, nothing in it")
 
 enum fault_point {
 #define X(name, text) POINT_##name,

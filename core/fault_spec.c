@@ -28,6 +28,19 @@ static bool parse_moment(struct fault_spec *spec, const char *moment)
 	return false;
 }
 
+const char *const service_names[SERVICES_COUNT + 1] = {"logger/packets", "logger/determinants",
+	"logger/progress", "sequencer", "manager"};
+
+static bool parse_service(struct fault_spec *spec, const char *target)
+{
+	for (uint32_t i = 0; i <= SERVICES_COUNT; i++)
+		if (strcmp(target, service_names[i]) == 0) {
+			spec->is_service = true;
+			spec->service = i;
+		}
+	return spec->is_service;
+}
+
 enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 {
 	char action[8], target[NAME_BYTES], moment[NAME_BYTES] = "", more[2], *slash;
@@ -40,6 +53,9 @@ enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 		spec->stop = true;
 	else if (strcmp(action, "kill") != 0)
 		return STATUS_INVALID;
+	if (parse_service(spec, target))
+		return parse_moment(spec, moment) && spec->at_packet == 0 ? STATUS_OK
+									  : STATUS_INVALID;
 	slash = strchr(target, '/');
 	if (slash == NULL || slash == target)
 		return STATUS_INVALID;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A fault as people write it: "kill edge/master @packet=5000", "stop edge/slave @time=1.5",
- * or now.
+ * or now; and "kill sequencer", "stop logger/packets @time=2", "kill manager".
  */
 #ifndef UNDERSTUDY_CORE_FAULT_SPEC_H
 #define UNDERSTUDY_CORE_FAULT_SPEC_H
@@ -12,9 +12,14 @@
 #include "core/limits.h"
 #include "core/status.h"
 
+/* By number; the last is the manager's, which is none. */
+extern const char *const service_names[SERVICES_COUNT + 1];
+
 struct fault_spec {
 	bool stop;  /* SIGSTOP instead of SIGKILL */
 	bool slave; /* a slave instead of the master */
+	bool is_service;
+	uint32_t service; /* by number; SERVICES_COUNT: the manager */
 	char stage[NAME_BYTES];
 	uint64_t at_packet;  /* the K-th admitted, from 1; 0: not by packet */
 	uint64_t at_time_ns; /* after the first packet */

@@ -48,6 +48,9 @@
 #define FAULTS_MAX 64	   /* in one run */
 #define FAILOVERS_MAX 1024 /* remembered in one run */
 #define LOGGERS_COUNT 3
+/* Processes that are started again: the loggers by their numbers, and the sequencer. */
+#define SERVICE_SEQUENCER LOGGERS_COUNT
+#define SERVICES_COUNT (LOGGERS_COUNT + 1)
 
 #define TABLES_MAX 16 /* of one stage */
 #define KEY_BYTES_MAX 40

@@ -24,7 +24,7 @@ enum message_type {
 	MESSAGE_GO,	   /* manager to role: begin */
 	MESSAGE_STOP,	   /* manager to role, supervisor to manager: end in good order */
 	MESSAGE_START,	   /* manager to supervisor: start this process */
-	MESSAGE_KILL,	   /* manager to supervisor: SIGKILL to this process */
+	MESSAGE_KILL,	   /* manager to supervisor: signal value to it, 0: SIGKILL */
 	MESSAGE_STARTED,   /* supervisor to manager: pid */
 	MESSAGE_EXITED,	   /* supervisor to manager: value is the wait status */
 	MESSAGE_INJECT,	   /* command line to manager: text is a fault */

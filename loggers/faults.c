@@ -25,11 +25,25 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 	if (fault_spec_parse(&spec, text) != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"'%.100s' is not a fault: use kill|stop STAGE/master|slave "
-			"[@packet=K|@time=S]",
+			"[@packet=K|@time=S], or kill|stop sequencer|manager|logger/NAME "
+			"[@time=S]",
 			text);
 		return STATUS_INVALID;
 	}
-	while (stage < config->stages_count && strcmp(config->stages[stage].name, spec.stage) != 0)
+	if (spec.is_service && !config->protect) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"'%.100s': nothing protects it in an unprotected run", text);
+		return STATUS_INVALID;
+	}
+	if (spec.is_service && spec.service == SERVICES_COUNT && spec.stop) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"'%.100s': nobody watches for a manager that "
+			"is stopped: kill it",
+			text);
+		return STATUS_INVALID;
+	}
+	while (!spec.is_service && stage < config->stages_count &&
+		strcmp(config->stages[stage].name, spec.stage) != 0)
 		stage++;
 	if (stage == config->stages_count) {
 		snprintf(error, CONFIG_ERROR_BYTES, "'%.100s': the chain has no stage '%s'", text,
@@ -44,8 +58,10 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 	*fault = (struct page_fault){
 		.state = FAULT_FREE,
 		.action = spec.stop ? FAULT_STOP : FAULT_KILL,
-		.target = spec.slave ? TARGET_SLAVE : TARGET_MASTER,
-		.stage = stage,
+		.target = spec.is_service ? TARGET_SERVICE
+			  : spec.slave	  ? TARGET_SLAVE
+					  : TARGET_MASTER,
+		.stage = spec.is_service ? spec.service : stage,
 		.at_packet = spec.at_packet,
 		.at_time_ns = spec.at_time_ns,
 	};

@@ -46,18 +46,20 @@ enum status journal_writer_open(struct journal_writer *writer, struct journal *j
 	uint16_t term)
 {
 	struct journal_control *control = journal->control;
-	uint64_t expected = 0;
+	uint64_t expected = control->first_line;
 
 	if (owner_is_claimed(&control->owner) || owner_claim(&control->owner) != STATUS_OK)
 		return STATUS_EXISTS;
-	if (!atomic_swap_if(&control->head, &expected, (uint64_t)term << JOURNAL_TERM_SHIFT)) {
+	if (!atomic_swap_if(&control->head, &expected,
+		    (uint64_t)term << JOURNAL_TERM_SHIFT | control->first_line)) {
 		owner_release(&control->owner);
 		return (expected & JOURNAL_SEALED) != 0 ? STATUS_SEALED : STATUS_EXISTS;
 	}
 	*writer = (struct journal_writer){
 		.journal = journal,
 		.term = (uint64_t)term << JOURNAL_TERM_SHIFT,
-		.limit = journal->ring_lines,
+		.position = control->first_line,
+		.limit = control->first_line + journal->ring_lines,
 	};
 	return STATUS_OK;
 }
@@ -152,12 +154,22 @@ static void block_seal_header(struct journal_block *block)
 	block->header_crc = crc32c(0, block, sizeof(*block));
 }
 
+static uint32_t lines_of(uint32_t bytes)
+{
+	return 1 + (uint32_t)(ALIGN_UP((uint64_t)bytes, LINE_BYTES) / LINE_BYTES);
+}
+
+uint64_t journal_end_of(const struct journal_writer *writer, uint32_t bytes)
+{
+	return writer->position + writer->pad_lines + lines_of(bytes);
+}
+
 enum status journal_publish(struct journal_writer *writer, uint32_t bytes, uint64_t next_batch)
 {
 	struct journal_control *control = writer->journal->control;
 	struct journal_block *block =
 		block_at(writer->journal, writer->position + writer->pad_lines);
-	uint32_t lines = 1 + (uint32_t)(ALIGN_UP((uint64_t)bytes, LINE_BYTES) / LINE_BYTES);
+	uint32_t lines = lines_of(bytes);
 	uint64_t expected = writer->term | writer->position;
 
 	if (writer->pad_lines > 0) {
@@ -325,6 +337,78 @@ enum status journal_attach(struct journal_reader *reader, struct journal *journa
 	return status;
 }
 
+/* Kept for a reader that has not come yet; see journal_continue. */
+static bool is_kept(const struct journal_slot *slot)
+{
+	return !owner_is_claimed(&slot->owner);
+}
+
+void journal_continue(struct journal *journal, struct journal *former)
+{
+	struct journal_control *control = journal->control, *old = former->control;
+	uint64_t gating = atomic_read_seq_cst(&old->attached) &
+			  ~atomic_read_seq_cst(&old->detached);
+	uint64_t first_line = journal_seal(former);
+
+	/* The dead writer may only have been trying whether it can have more room. */
+	atomic_write_seq_cst(&old->tail, lowest_cursor(old, 0, atomic_read_seq_cst(&old->tail)));
+	control->first_line = control->tail = control->head = first_line;
+	for (; gating != 0; gating &= gating - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(gating);
+		const struct journal_slot *slot = &old->slots[i];
+
+		if (slot->gate == GATE_NONE ||
+			(slot->gate != GATE_REQUIRED && owner_is_dead(&slot->owner)))
+			continue;
+		control->slots[i].cursor = first_line;
+		control->slots[i].gate = slot->gate;
+		control->slots[i].group = slot->group;
+		memcpy(control->slots[i].name, slot->name, sizeof(slot->name));
+		control->attached |= 1ull << i;
+	}
+}
+
+/* The place that is kept for this reader, now its own. */
+static enum status take_kept(const struct journal_reader *reader, struct journal_control *control,
+	uint32_t *slot)
+{
+	const struct journal_slot *own = &reader->journal->control->slots[reader->slot];
+	uint64_t attached = atomic_read_seq_cst(&control->attached);
+
+	for (; attached != 0; attached &= attached - 1) {
+		struct journal_slot *kept;
+
+		*slot = (uint32_t)__builtin_ctzll(attached);
+		kept = &control->slots[*slot];
+		if (is_kept(kept) && kept->group == own->group && kept->gate == own->gate &&
+			strcmp(kept->name, own->name) == 0 &&
+			owner_claim(&kept->owner) == STATUS_OK)
+			return STATUS_OK;
+	}
+	return STATUS_NOT_FOUND;
+}
+
+enum status journal_follow(struct journal_reader *reader, struct journal *next)
+{
+	const struct journal_slot *own = &reader->journal->control->slots[reader->slot];
+	struct journal_reader followed = *reader;
+	enum status status = take_kept(reader, next->control, &followed.slot);
+
+	followed.journal = next;
+	if (status != STATUS_OK) {
+		status = journal_attach(&followed, next, (enum journal_gate)reader->gate,
+			own->group, own->name, reader->position);
+		followed.lazy = reader->lazy;
+		followed.holds = reader->holds;
+	}
+	if (status != STATUS_OK)
+		return status;
+	journal_detach(reader);
+	journal_give_back(reader);
+	*reader = followed;
+	return STATUS_OK;
+}
+
 /* The lowest place that dead readers of that name hold, or JOURNAL_FROM_TAIL. */
 static uint64_t held_by_dead(const struct journal_control *control, const char *name,
 	uint64_t *slots)
@@ -338,13 +422,22 @@ static uint64_t held_by_dead(const struct journal_control *control, const char *
 		const struct journal_slot *dead = &control->slots[slot];
 		uint64_t cursor = atomic_read_acquire(&dead->cursor);
 
-		if (strcmp(dead->name, name) != 0 || !owner_is_dead(&dead->owner))
+		if (strcmp(dead->name, name) != 0 ||
+			(!owner_is_dead(&dead->owner) && !is_kept(dead)))
 			continue;
 		*slots |= 1ull << slot;
 		if ((atomic_read_seq_cst(&control->detached) & 1ull << slot) == 0 && cursor < from)
 			from = cursor;
 	}
 	return from;
+}
+
+bool journal_awaits(const struct journal *journal, const char *name)
+{
+	uint64_t slots;
+
+	(void)held_by_dead(journal->control, name, &slots);
+	return slots != 0;
 }
 
 enum status journal_succeed(struct journal_reader *reader, struct journal *journal,

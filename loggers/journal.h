@@ -57,6 +57,7 @@ struct journal_control {
 	uint64_t magic;
 	uint64_t ring_bytes;  /* a power of two */
 	uint64_t first_batch; /* the batch of the first block */
+	uint64_t first_line;  /* where it begins: 0, or where the journal before it was sealed */
 	uint64_t incarnation;
 	uint32_t checked; /* payloads carry a CRC */
 	uint32_t ready;
@@ -120,6 +121,13 @@ struct journal_reader {
 void journal_format(struct journal_control *control, const char *name, uint64_t ring_bytes,
 	uint64_t first_batch, uint64_t incarnation, bool checked);
 
+/*
+ * Right after that: it goes on where a former journal was sealed, whose writer is dead. The places
+ * of that one's living and required gating readers are kept for them, at its beginning, until they
+ * come (journal_follow) or a successor does. Puts right what the dead writer left half done.
+ */
+void journal_continue(struct journal *journal, struct journal *former);
+
 /* Checks a mapping before use. Errors: VERSION, CORRUPT (sizes disagree), EMPTY (not ready yet). */
 MUST_CHECK enum status journal_check(const struct journal_control *control, size_t control_bytes,
 	size_t ring_bytes);
@@ -134,6 +142,9 @@ MUST_CHECK enum status journal_writer_open(struct journal_writer *writer, struct
  */
 MUST_CHECK enum status journal_reserve(struct journal_writer *writer, uint32_t bytes,
 	void **payload);
+
+/* Where the journal will end once the reserved room's first bytes are published. */
+uint64_t journal_end_of(const struct journal_writer *writer, uint32_t bytes);
 
 /* Publishes the reserved room's first bytes; next_batch is one past the last batch in it. */
 MUST_CHECK enum status journal_publish(struct journal_writer *writer, uint32_t bytes,
@@ -167,6 +178,16 @@ MUST_CHECK enum status journal_attach(struct journal_reader *reader, struct jour
  */
 MUST_CHECK enum status journal_succeed(struct journal_reader *reader, struct journal *journal,
 	enum journal_gate gate, const char *name);
+
+/*
+ * At the sealed end of its journal, by the thread that attached: takes its place in the journal
+ * that goes on there; the former one's goes. Errors: those of journal_attach, and then the reader
+ * is where it was.
+ */
+MUST_CHECK enum status journal_follow(struct journal_reader *reader, struct journal *next);
+
+/* Whether a dead reader of that name, or one that never came, has a place. */
+bool journal_awaits(const struct journal *journal, const char *name);
 
 /*
  * Lets go of the writer; any thread of the reader's process. The slot stays the attaching thread's,

@@ -30,6 +30,12 @@ static void release_base(struct logger *logger)
 	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
 		if (page->stages[s].base_line < lowest || MUTANT(TRIM_PAST_BASE))
 			lowest = page->stages[s].base_line;
+	/* What is left of a gateway's journal is needed by nobody: on to its successor's. */
+	while (lowest >= base_end(&logger->base)) {
+		journal_move_to(&logger->input, base_end(&logger->base));
+		if (base_follow(&logger->base, &logger->input) != STATUS_OK)
+			return;
+	}
 	if (lowest > logger->input.position)
 		journal_move_to(&logger->input, lowest);
 }
@@ -83,10 +89,8 @@ static enum status attach(struct logger *logger)
 				NO_BATCH; /* it is not asked to keep anything */
 		return STATUS_OK;
 	}
-	status = journal_shm_open(&logger->base, &logger->role->place, BASE_JOURNAL_NAME);
-	if (status == STATUS_OK)
-		status = journal_succeed(&logger->input, &logger->base, gate,
-			reader_names[logger->kind]);
+	logger->base = (struct base){.page = logger->role->page, .place = &logger->role->place};
+	status = base_succeed(&logger->base, &logger->input, gate, reader_names[logger->kind]);
 	logger->attached = status == STATUS_OK;
 	logger->input.holds = logger->kind == LOGGER_PACKETS;
 	return status == STATUS_OK ? recover(logger) : status;
@@ -97,7 +101,7 @@ enum status logger_attach(struct logger *logger)
 	enum status status = attach(logger);
 
 	if (status == STATUS_OK)
-		counter_add(&logger->counts->starts, 1);
+		counter_add(&logger->service->starts, 1);
 	return status;
 }
 
@@ -422,7 +426,17 @@ static bool take_batch(struct logger *logger, const struct batch_header *batch)
 	return journal_reader_valid(&logger->input);
 }
 
-static uint32_t work_packets(struct logger *logger, enum status *status)
+/* At the end of a gateway's journal, once all of it is written: on to its successor's. */
+static void follow_input(struct logger *logger)
+{
+	const struct journal_reader *input = &logger->input;
+
+	if (atomic_read_relaxed(&input->journal->control->slots[input->slot].cursor) ==
+		input->position)
+		(void)!base_follow(&logger->base, &logger->input);
+}
+
+static uint32_t work_packets(struct logger *logger)
 {
 	const void *payload;
 	uint32_t bytes, work = 0;
@@ -444,8 +458,9 @@ static uint32_t work_packets(struct logger *logger, enum status *status)
 	if (read == STATUS_DETACHED) {
 		journal_detach(&logger->input);
 		logger->attached = journal_reattach(&logger->input, JOURNAL_FROM_TAIL) == STATUS_OK;
+	} else if (read == STATUS_SEALED) {
+		follow_input(logger);
 	}
-	(void)status;
 	return work;
 }
 
@@ -466,9 +481,8 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 	uint32_t work;
 
 	*status = STATUS_OK;
-	counter_add(&logger->counts->beat, 1);
-	work = logger->kind == LOGGER_PACKETS ? work_packets(logger, status)
-					      : work_sources(logger, status);
+	counter_add(&logger->service->beat, 1);
+	work = logger->kind == LOGGER_PACKETS ? work_packets(logger) : work_sources(logger, status);
 	logger->unsynced |= work > 0;
 	/* Trimmed first: a full table of segments would refuse the write. */
 	below = page_base_batch(page, logger->role->config->stages_count);

@@ -8,6 +8,7 @@
 #ifndef UNDERSTUDY_LOGGERS_LOGGER_H
 #define UNDERSTUDY_LOGGERS_LOGGER_H
 
+#include "loggers/base.h"
 #include "loggers/role.h"
 #include "loggers/store_rocksdb.h"
 
@@ -42,7 +43,8 @@ struct logger {
 	struct role *role;
 	struct store *store;
 	struct page_logger *counts;
-	struct journal base;
+	struct page_service *service;
+	struct base base;
 	struct journal_reader
 		input; /* packets: what is logged; determinants: holds the fold watermark */
 	bool attached;

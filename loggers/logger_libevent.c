@@ -174,7 +174,7 @@ enum status logger_dir_prepare(const struct config *config, char *error)
 /* It could start once: what it cannot do now may be possible later. */
 static bool is_successor(const struct logger_process *self)
 {
-	return self->role.page->loggers[self->role.options.number].starts > 0;
+	return self->role.page->services[self->role.options.number].starts > 0;
 }
 
 static enum status start(struct logger_process *self, char *error)
@@ -189,6 +189,7 @@ static enum status start(struct logger_process *self, char *error)
 	logger->kind = (enum logger_role)self->role.options.number;
 	logger->role = &self->role;
 	logger->counts = &self->role.page->loggers[logger->kind];
+	logger->service = &self->role.page->services[logger->kind];
 	logger->disk = config->durability == DURABILITY_DISK;
 	logger->keeps = config->retention_bytes > 0 || logger->disk;
 	if (config->log_headers && (logger->cut = aligned_alloc(64, BATCH_BYTES_MAX)) == NULL)
@@ -215,7 +216,7 @@ int logger_role_main(const struct role_options *options)
 {
 	static struct logger_process self;
 	char error[CONFIG_ERROR_BYTES] = "a logger cannot start";
-	struct journal *const waits[] = {&self.logger.base};
+	struct journal *const waits[] = {&self.logger.base.journal};
 	struct idle idle = {0};
 	enum status status;
 

@@ -28,7 +28,7 @@ static void source_leave(struct outcomes *outcomes, struct outcome_source *sourc
 
 static void account(struct outcomes *outcomes, const struct outcome_source *source)
 {
-	if (outcomes->accounts)
+	if (outcomes->accounts && source->next_batch != BATCH_UNKNOWN)
 		atomic_write_release(&outcomes->stage->replicas[source->replica].compared_batch,
 			source->next_batch);
 }
@@ -299,6 +299,13 @@ static enum status attach_from(struct outcome_source *source,
 	enum status status = STATUS_LAPPED;
 
 	*next_batch = source->journal.control->first_batch;
+	if (reading->succeeds) {
+		status = journal_succeed(&source->reader, &source->journal, reading->gate,
+			reading->reader);
+		if (status == STATUS_OK && source->reader.position > 0)
+			*next_batch = BATCH_UNKNOWN;
+		return status;
+	}
 	if (reading->from_batch == 0)
 		return journal_attach(&source->reader, &source->journal, reading->gate, 0,
 			reading->reader, 0);

@@ -50,6 +50,7 @@ struct outcomes_reading {
 	enum journal_gate gate;
 	const char *reader;
 	uint64_t from_batch; /* the first that is wanted; 0: all there ever were */
+	bool succeeds;	     /* or from where a dead reader of that name was */
 };
 
 /*

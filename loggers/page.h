@@ -9,17 +9,33 @@
 #define UNDERSTUDY_LOGGERS_PAGE_H
 
 #include "core/figures.h"
+#include "core/gen_judge.h"
 #include "core/histogram.h"
 #include "core/limits.h"
+#include "core/message.h"
 #include "loggers/journal_shm.h"
 
 #define PAGE_MAGIC 0x0001454741504e55ull /* "UNPAGE", version 1 */
 #define PAGE_NAME "chain"
-#define BASE_JOURNAL_NAME "base"
 #define INGRESS_DROPS 3
 #define NO_BATCH UINT64_MAX
 
 enum ingress_drop { INGRESS_RUNT, INGRESS_OVERSIZE, INGRESS_OUR_TAG };
+
+/* How far a port has been read, so that a successor can go on there. */
+struct page_place {
+	uint64_t frames;   /* taken, admitted or not */
+	uint64_t clock_ns; /* of its last record */
+};
+
+/* The input as of one batch: what a successor of the sequencer goes on from. */
+struct page_admitted {
+	uint64_t line; /* of the base journal, where the batch ends */
+	uint64_t next_batch, next_sequence, next_packet_no, clock_ns;
+	uint64_t bytes, seen, ticks, cut, dropped[INGRESS_DROPS];
+	struct page_place places[PORTS_MAX];
+	uint32_t ended;
+};
 
 /* Writer: the sequencer's ingress thread. */
 struct page_ingress {
@@ -34,11 +50,21 @@ struct page_ingress {
 	uint64_t blocked_ns;
 	uint32_t ended; /* the end of the input is published */
 	char error[PATH_BYTES];
+	/* By batch modulo 2, each filled before its batch is published: one is always whole. */
+	struct page_admitted admitted[2];
 };
 
 struct page_stream {
 	uint64_t handed;    /* outputs given to the device */
-	uint64_t completed; /* outputs it has sent */
+	uint64_t completed; /* those of them that it has sent, or not taken: counted drops */
+};
+
+/* What is released as of one batch: what a successor of the sequencer goes on from. */
+struct page_released {
+	uint64_t packets, released, emitted, dropped_by_vnf, dropped_port, alarms, outcome_bytes;
+	uint64_t ambiguous;
+	uint64_t handed[PORTS_MAX];
+	uint32_t ended;
 };
 
 #define RELEASES_MAX 16384
@@ -60,6 +86,7 @@ struct page_egress {
 	uint64_t dropped_port; /* counted cause: the port stayed down or full */
 	uint64_t drops[STAGES_MAX][VNFS_MAX][DROP_CAUSES_MAX]; /* by stage, VNF, its cause */
 	uint64_t alarms;
+	uint64_t ambiguous; /* outputs that a dead sequencer may have sent or not: declared */
 	uint64_t outcome_bytes;
 	uint64_t digests_compared;
 	uint64_t digest_mismatches;
@@ -67,10 +94,7 @@ struct page_egress {
 	uint64_t last_release_ns;
 	uint64_t first_release_ns;
 	uint64_t wins[REPLICAS_MAX];
-	uint64_t sink_missing; /* gen: sequence numbers that the sink never saw */
-	uint64_t sink_duplicated;
-	uint64_t sink_reordered;
-	uint64_t sink_seen;
+	struct gen_judge sink; /* null: of port 1 */
 	struct page_stream streams[PORTS_MAX];
 	struct histogram latency;
 	struct histogram gaps; /* between two releases while input was pending */
@@ -78,6 +102,8 @@ struct page_egress {
 	uint64_t releases_count;
 	struct page_release releases[RELEASES_MAX];
 	uint32_t ended; /* the end of the input is released */
+	/* By batch modulo 2, each filled before batches moves on. */
+	struct page_released marks[2];
 };
 
 enum replica_state {
@@ -132,14 +158,14 @@ struct page_stage {
 
 enum fault_action { FAULT_KILL = 1, FAULT_STOP = 2 };
 enum fault_state { FAULT_FREE = 0, FAULT_ARMED = 1, FAULT_RAISED = 2 };
-enum fault_target { TARGET_MASTER = 0, TARGET_SLAVE = 1 };
+enum fault_target { TARGET_MASTER = 0, TARGET_SLAVE = 1, TARGET_SERVICE = 2 };
 
 /* A fault to inject. Writer: the manager until armed, then who raises it. */
 struct page_fault {
 	uint32_t state;
 	uint32_t action;
 	uint32_t target;
-	uint32_t stage;
+	uint32_t stage;	     /* or which service; SERVICES_COUNT: the manager */
 	uint64_t at_packet;  /* 0: not by packet */
 	uint64_t at_time_ns; /* after the first packet; with at_packet 0 */
 	uint32_t failover;   /* set when raised */
@@ -161,10 +187,11 @@ struct page_failover {
 	/* Writer: who raises the fault; else the manager at detection. */
 	uint64_t t0_ns;
 	uint64_t at_packet;
-	uint64_t incarnation;
+	uint64_t incarnation; /* of a replica; of a service how many there had been */
+	uint32_t role;	      /* enum role_kind */
 	uint32_t stage;
-	uint32_t replica;
-	uint32_t action; /* enum fault_action; 0: not injected */
+	uint32_t replica; /* or the logger's number */
+	uint32_t action;  /* enum fault_action; 0: not injected */
 	uint32_t was_master;
 	uint32_t open; /* until redundancy is restored */
 	/* Writer: the manager. */
@@ -178,7 +205,18 @@ struct page_failover {
 	uint64_t gap_max_ns;
 };
 
-/* Writer: each logger its own, a successor after it; of pid and restarts the manager. */
+/*
+ * A process that is started again where it died: the sequencer, a logger. Writer: itself, a
+ * successor after it; of pid and restarts the manager.
+ */
+struct page_service {
+	uint64_t beat;	   /* moves while it runs, idle or not */
+	uint64_t starts;   /* it was ready so often */
+	uint64_t restarts; /* it died, hung, or could not write */
+	uint32_t pid;
+};
+
+/* Writer: each logger its own, a successor after it. */
 struct page_logger {
 	uint64_t next_batch;	/* all below are written */
 	uint64_t durable_batch; /* all below are fsynced */
@@ -186,13 +224,17 @@ struct page_logger {
 	uint64_t determinant_bytes;
 	uint64_t gaps;		/* batches it could not keep */
 	uint64_t trimmed_batch; /* all below are dropped */
-	uint64_t beat;		/* moves while it runs, idle or not */
-	uint64_t starts;	/* it was ready so often */
-	uint64_t restarts;	/* it died, hung, or could not write */
-	uint32_t pid;
 };
 
 enum logger_role { LOGGER_PACKETS = 0, LOGGER_DETERMINANTS = 1, LOGGER_PROGRESS = 2 };
+
+/* The base journal of a gateway epoch, from 1; see loggers/base.h. */
+struct page_epoch {
+	uint64_t first_batch;
+	uint64_t first_line;
+};
+
+#define EPOCHS_MAX 64
 extern const char *const logger_names[LOGGERS_COUNT];
 
 struct page {
@@ -206,7 +248,12 @@ struct page {
 	struct page_egress egress __attribute__((aligned(64)));
 	struct page_stage stages[STAGES_MAX] __attribute__((aligned(64)));
 	struct page_logger loggers[LOGGERS_COUNT] __attribute__((aligned(64)));
-	uint64_t folds; /* committed; writer: the determinant logger */
+	struct page_service services[SERVICES_COUNT] __attribute__((aligned(64)));
+	/* By epoch modulo EPOCHS_MAX, filled before epoch moves. Writer: the sequencer. */
+	struct page_epoch epochs[EPOCHS_MAX];
+	uint64_t epoch;
+	uint64_t forgotten_epoch; /* the base journals up to it are gone; writer: the manager */
+	uint64_t folds;		  /* committed; writer: the determinant logger */
 	/* Of the faults and failovers in use. Writers add one, then fill it. */
 	uint32_t faults_count __attribute__((aligned(64)));
 	uint32_t failovers_count;

@@ -241,16 +241,16 @@ static void attach_again(const struct failover *failover, struct failover_effect
 					failover->stages[s].replicas[r].incarnation, 0);
 }
 
-/* A logger that may be a new one is to read all that run. */
-static void attach_logger(const struct failover *failover, uint32_t logger,
+/* A service that may be a new one is to read all that run. */
+static void attach_service(const struct failover *failover, uint32_t service,
 	struct failover_effects *effects)
 {
 	for (uint32_t s = 0; s < failover->stages_count; s++)
 		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
 			if (failover->stages[s].replicas[r].phase > PHASE_ATTACHING) {
-				emit(effects, EFFECT_ATTACH_LOGGER, s, r,
+				emit(effects, EFFECT_ATTACH_SERVICE, s, r,
 					failover->stages[s].replicas[r].incarnation, 0);
-				effects->list[effects->count - 1].logger = logger;
+				effects->list[effects->count - 1].service = service;
 			}
 }
 
@@ -308,6 +308,7 @@ void failover_step(struct failover *failover, const struct failover_event *event
 		failover->sequencer_seen = true;
 		all_seen(failover, effects);
 		attach_again(failover, effects);
+		attach_service(failover, SERVICE_SEQUENCER, effects);
 		if (failover->started)
 			emit(effects, EFFECT_GO_SEQUENCER, 0, 0, 0, 0);
 		else if (failover->replicas_ordered)
@@ -317,7 +318,7 @@ void failover_step(struct failover *failover, const struct failover_event *event
 		failover->loggers_seen |= 1u << event->replica;
 		all_seen(failover, effects);
 		attach_again(failover, effects);
-		attach_logger(failover, event->replica, effects);
+		attach_service(failover, event->replica, effects);
 		break;
 	case EVENT_MISSING:
 		if (failover->stages[event->stage].replicas[event->replica].phase == PHASE_ABSENT)

@@ -40,9 +40,9 @@ enum failover_effect_type {
 	EFFECT_START_LOGGER,
 	EFFECT_START_REPLICA,
 	EFFECT_ATTACH, /* tell consumers, and the next stage's replicas, to read its journal */
-	EFFECT_ATTACH_LOGGER, /* tell one logger, which may be a new one */
-	EFFECT_GO,	      /* the replica may publish */
-	EFFECT_GO_AGAIN,      /* it may already: maybe a former manager did not get to say so */
+	EFFECT_ATTACH_SERVICE, /* tell one service, which may be a new one */
+	EFFECT_GO,	       /* the replica may publish */
+	EFFECT_GO_AGAIN,       /* it may already: maybe a former manager did not get to say so */
 	EFFECT_GO_SEQUENCER,
 	EFFECT_SEAL,	  /* the replica's journal: before all that follows */
 	EFFECT_KILL,	  /* make sure that it is gone */
@@ -59,7 +59,7 @@ struct failover_effect {
 	uint32_t replica;
 	uint64_t incarnation;
 	uint64_t term;
-	uint32_t logger; /* of ATTACH_LOGGER */
+	uint32_t service; /* of ATTACH_SERVICE: a logger, or SERVICE_SEQUENCER */
 };
 
 #define EFFECTS_MAX 128

@@ -57,26 +57,39 @@ static void send_role(struct manager *self, enum role_kind role, uint32_t stage,
 			manager_send(self, peer, message);
 }
 
-/* The failover record of an incarnation, made now if the fault left none. */
-static struct page_failover *failover_record(struct manager *self, uint32_t stage, uint32_t replica,
-	uint64_t incarnation, uint64_t now_ns)
+struct page_failover *manager_failover_record(struct manager *self,
+	const struct failover_subject *subject, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
 	struct page_failover *record;
 
-	for (uint32_t i = 0; i < page->failovers_count; i++)
-		if (page->failovers[i].incarnation == incarnation && page->failovers[i].t0_ns != 0)
-			return &page->failovers[i];
+	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
+		record = &page->failovers[i];
+		if (record->t0_ns != 0 && record->role == subject->role &&
+			record->replica == subject->number &&
+			record->incarnation == subject->incarnation &&
+			(record->role == ROLE_REPLICA || record->restored_ns == 0))
+			return record;
+	}
 	record = page_open_failover(page);
 	if (record == NULL)
 		return NULL;
-	record->stage = stage;
-	record->replica = replica;
-	record->incarnation = incarnation;
-	record->was_master = page_leader(&page->stages[stage])->incarnation == incarnation;
+	record->role = subject->role;
+	record->stage = subject->stage;
+	record->replica = subject->number;
+	record->incarnation = subject->incarnation;
+	record->was_master = subject->role == ROLE_REPLICA &&
+			     page_leader(&page->stages[subject->stage])->incarnation ==
+				     subject->incarnation;
 	record->open = 1;
 	atomic_write_release(&record->t0_ns, now_ns);
 	return record;
+}
+
+void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns)
+{
+	atomic_write_release(&record->restored_ns, now_ns);
+	(void)atomic_add_seq_cst(&self->role.page->open_failovers, (uint32_t)-1);
 }
 
 void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
@@ -90,7 +103,8 @@ void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica
 		self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
 		self->failover.stages[stage].replicas[replica].phase == PHASE_ABSENT)
 		return;
-	record = failover_record(self, stage, replica, incarnation, detected_ns);
+	record = manager_failover_record(self,
+		&(struct failover_subject){ROLE_REPLICA, stage, replica, incarnation}, detected_ns);
 	if (record != NULL) {
 		record->kind = kind;
 		record->detected_ns = detected_ns;
@@ -112,11 +126,11 @@ void manager_death(struct manager *self, const struct death *death)
 			FAILOVER_DEATH, death->detected_ns);
 }
 
-void manager_order(struct manager *self, enum role_kind role, const struct failover_effect *effect)
+void manager_order(struct manager *self, const struct failover_effect *effect)
 {
 	struct message message = {
 		.type = MESSAGE_START,
-		.role = role,
+		.role = ROLE_REPLICA,
 		.stage = effect->stage,
 		.number = effect->replica,
 		.incarnation = effect->incarnation,
@@ -136,7 +150,7 @@ static void start_replica(struct manager *self, const struct failover_effect *ef
 	replica->pid = 0;
 	replica->next_batch = replica->first_batch = replica->compared_batch = 0;
 	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
-	manager_order(self, ROLE_REPLICA, effect);
+	manager_order(self, effect);
 	audit_replica(self, "start", effect, "");
 }
 
@@ -155,12 +169,14 @@ static struct message request_to_attach(const struct manager *self,
 	return message;
 }
 
-static void attach_logger(struct manager *self, const struct failover_effect *effect)
+static void attach_service(struct manager *self, const struct failover_effect *effect)
 {
 	struct message message = request_to_attach(self, effect);
 
-	if (effect->logger != LOGGER_PACKETS)
-		send_role(self, ROLE_LOGGER, 0, effect->logger, 0, &message);
+	if (effect->service == SERVICE_SEQUENCER)
+		send_role(self, ROLE_SEQUENCER, 0, UINT32_MAX, 0, &message);
+	else if (effect->service != LOGGER_PACKETS)
+		send_role(self, ROLE_LOGGER, 0, effect->service, 0, &message);
 }
 
 static void attach_consumers(struct manager *self, const struct failover_effect *effect)
@@ -236,11 +252,11 @@ static void redundant(struct manager *self)
 		struct page_replica *replica =
 			&page->stages[record->stage].replicas[record->replica];
 
-		if (record->restored_ns != 0 || record->detected_ns == 0)
+		if (record->role != ROLE_REPLICA || record->restored_ns != 0 ||
+			record->detected_ns == 0)
 			continue;
 		record->replayed_batches = replica->next_batch - replica->first_batch;
-		atomic_write_release(&record->restored_ns, mono_ns());
-		(void)atomic_add_seq_cst(&page->open_failovers, (uint32_t)-1);
+		manager_close_failover(self, record, mono_ns());
 	}
 }
 
@@ -251,10 +267,10 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 
 	switch (effect->type) {
 	case EFFECT_START_SEQUENCER:
-		manager_order(self, ROLE_SEQUENCER, effect);
+		manager_order_service(self, SERVICE_SEQUENCER, mono_ns());
 		break;
 	case EFFECT_START_LOGGER:
-		manager_order_logger(self, effect->replica, mono_ns());
+		manager_order_service(self, effect->replica, mono_ns());
 		break;
 	case EFFECT_START_REPLICA:
 		start_replica(self, effect);
@@ -262,8 +278,8 @@ static void carry_out(struct manager *self, const struct failover_effect *effect
 	case EFFECT_ATTACH:
 		attach_consumers(self, effect);
 		break;
-	case EFFECT_ATTACH_LOGGER:
-		attach_logger(self, effect);
+	case EFFECT_ATTACH_SERVICE:
+		attach_service(self, effect);
 		break;
 	case EFFECT_GO:
 		atomic_write_release(&stage->replicas[effect->replica].state,
@@ -339,16 +355,34 @@ void manager_step(struct manager *self, const struct failover_event *event)
 	}
 }
 
+/* A sequencer that may be a new one reads what the lost have left, too. */
+static void attach_lost(struct manager *self)
+{
+	for (uint32_t i = 0; i < WATCHED_MAX; i++) {
+		const struct watched *watched = &self->watcher.watched[i];
+		struct failover_effect effect = {.service = SERVICE_SEQUENCER,
+			.stage = watched->stage,
+			.replica = watched->replica,
+			.incarnation = watched->incarnation};
+
+		if (atomic_read_acquire(&watched->state) == WATCHED_LOST)
+			attach_service(self, &effect);
+	}
+}
+
 static void on_hello(struct manager *self, struct peer *peer)
 {
 	const struct message *hello = &peer->hello;
 	struct failover_event event = {EVENT_SEQUENCER, hello->stage, hello->number,
 		hello->incarnation, 0};
+	uint32_t service = manager_service_of(hello->role, hello->number);
 
-	if (hello->role == ROLE_LOGGER) {
+	if (hello->role == ROLE_LOGGER)
 		event.type = EVENT_LOGGER;
-		self->role.page->loggers[hello->number % LOGGERS_COUNT].pid = hello->pid;
-	}
+	if (hello->role == ROLE_SEQUENCER)
+		attach_lost(self);
+	if (service < SERVICES_COUNT)
+		manager_service_back(self, service, hello->pid, mono_ns());
 	if (hello->role == ROLE_REPLICA) {
 		event.type = EVENT_REPLICA;
 		if (self->failover.stages[hello->stage].replicas[hello->number].incarnation !=
@@ -382,10 +416,16 @@ static void on_inject(struct manager *self, const struct message *message, struc
 /* Dead replicas' places in all journals; the base values' own keeps what a new one needs. */
 static void release_dead_slots(struct manager *self)
 {
-	if (self->base.control == NULL &&
-		journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME) != STATUS_OK)
-		return;
-	journal_release_dead(&self->base);
+	if (self->base.epoch != self->role.page->epoch) {
+		journal_shm_close(&self->base.journal);
+		self->base = (struct base){.page = self->role.page, .place = &self->role.place};
+		if (base_open(&self->base, UINT64_MAX) != STATUS_OK) {
+			self->base.epoch = 0;
+			return;
+		}
+	}
+	if (self->base.epoch != 0)
+		journal_release_dead(&self->base.journal);
 	for (uint32_t i = 0; i < WATCHED_MAX; i++)
 		if (self->watcher.watched[i].state == WATCHED_LIVE)
 			journal_release_dead(&self->watcher.watched[i].journal);
@@ -418,10 +458,12 @@ static void on_supervisor(struct manager *self, const struct message *message)
 	if (message->role == ROLE_REPLICA)
 		manager_replica_lost(self, message->stage, message->number, message->incarnation,
 			FAILOVER_DEATH, now_ns);
-	else if (message->role == ROLE_LOGGER)
-		manager_logger_lost(self, message->number, now_ns);
+	else if (self->role.config->protect)
+		manager_service_lost(self, manager_service_of(message->role, message->number),
+			now_ns);
 	else if (!self->role.page->stop)
-		page_fail(self->role.page, "the sequencer ended unexpectedly (wait status %llu)",
+		page_fail(self->role.page,
+			"the sequencer ended and nothing protects it (wait status %llu)",
 			(unsigned long long)message->value);
 }
 
@@ -510,11 +552,18 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 
 	for (uint32_t i = 0; i < page->faults_count; i++) {
 		struct page_fault *fault = &page->faults[i];
-		const struct page_term *leader = page_leader(&page->stages[fault->stage]);
+		const struct page_term *leader;
 
 		if (fault->state != FAULT_ARMED || fault->at_packet != 0 || started_ns == 0 ||
 			now_ns < started_ns + fault->at_time_ns)
 			continue;
+		if (fault->target == TARGET_SERVICE) {
+			fault->state = FAULT_RAISED;
+			manager_raise_on_service(self, fault->stage,
+				(enum fault_action)fault->action);
+			continue;
+		}
+		leader = page_leader(&page->stages[fault->stage]);
 		for (uint32_t w = 0; w < WATCHED_MAX; w++) {
 			struct watched *watched = &self->watcher.watched[w];
 			bool leads = watched->incarnation == leader->incarnation;
@@ -523,8 +572,10 @@ static void raise_timed_faults(struct manager *self, uint64_t now_ns)
 				leads != (fault->target == TARGET_MASTER))
 				continue;
 			fault->state = FAULT_RAISED;
-			struct page_failover *record = failover_record(self, watched->stage,
-				watched->replica, watched->incarnation, mono_ns());
+			struct failover_subject subject = {ROLE_REPLICA, watched->stage,
+				watched->replica, watched->incarnation};
+			struct page_failover *record =
+				manager_failover_record(self, &subject, mono_ns());
 
 			if (record != NULL)
 				record->action = fault->action;
@@ -690,14 +741,28 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 	return loggers_done(self, batches) || now_ns > self->ended_ns + LOG_END_NS;
 }
 
+/* The base journals of former gateways that nobody can need any more. */
+static void forget_bases(struct manager *self)
+{
+	struct page *page = self->role.page;
+	uint64_t line = UINT64_MAX, batch = atomic_read_acquire(&page->egress.batches);
+	uint64_t logged = atomic_read_acquire(&page->loggers[LOGGER_PACKETS].next_batch);
+
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		if (atomic_read_acquire(&page->stages[s].base_line) < line)
+			line = page->stages[s].base_line;
+	if (self->role.config->protect)
+		base_forget(page, &self->role.place, line, logged < batch ? logged : batch);
+}
+
 void manager_tick(struct manager *self, uint64_t now_ns)
 {
 	struct message done = {.type = MESSAGE_DONE};
 
 	if (self->stopping)
 		return;
-	manager_watch_loggers(self, now_ns);
-	manager_start_loggers(self, now_ns);
+	manager_watch_services(self, now_ns);
+	forget_bases(self);
 	raise_timed_faults(self, now_ns);
 	watch_replicas(self, now_ns);
 	find_caught_up(self, now_ns);
@@ -733,11 +798,27 @@ void manager_open(struct manager *self)
 		config->protect ? LOGGERS_COUNT : 0, config->protect ? 3 : 1);
 }
 
+/* The failover of the former manager, which is over: this one is there. */
+static void close_own_failover(struct manager *self)
+{
+	const struct failover_subject former = {ROLE_MANAGER, 0, 0,
+		self->role.options.incarnation - 1};
+	uint64_t now_ns = mono_ns();
+	struct page_failover *record = manager_failover_record(self, &former, now_ns);
+
+	if (record == NULL)
+		return;
+	record->kind = FAILOVER_DEATH;
+	record->detected_ns = now_ns;
+	manager_close_failover(self, record, now_ns);
+}
+
 void manager_begin(struct manager *self)
 {
 	struct failover_event begin = {.type = EVENT_BEGIN};
 
 	if (manager_adopt(self)) {
+		close_own_failover(self);
 		manager_audit(self, "manager_restart", self->role.config->chain, 0,
 			"carries on from the control page");
 	} else {

@@ -8,6 +8,7 @@
 #ifndef UNDERSTUDY_MANAGER_MANAGER_H
 #define UNDERSTUDY_MANAGER_MANAGER_H
 
+#include "loggers/base.h"
 #include "loggers/role.h"
 #include "manager/audit_queue.h"
 #include "manager/failover.h"
@@ -20,17 +21,24 @@ struct peer {
 	struct peer *next;
 };
 
+/* What the manager knows of a service. */
+struct manager_service {
+	uint64_t ordered_ns, due_ns; /* the last start, the next; 0: none is */
+	uint64_t beat, beat_ns;	     /* the last seen, and since when */
+	bool hangs;		     /* it was killed for that */
+	bool returns;		     /* it is there, and has yet to release */
+};
+
 struct manager {
 	struct role role;
 	struct failover failover;
 	struct audit_queue audit;
 	struct watcher watcher;
-	struct journal base;
+	struct base base; /* the newest */
 	struct peer *peers, *supervisor;
 	void (*send)(void *connection, const struct message *message); /* the shell's */
 	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
-	uint64_t logger_ordered_ns[LOGGERS_COUNT], logger_due_ns[LOGGERS_COUNT]; /* 0: none is */
-	uint64_t beats[LOGGERS_COUNT], beats_ns[LOGGERS_COUNT]; /* the last seen, and since when */
+	struct manager_service services[SERVICES_COUNT];
 	uint64_t ended_ns;
 	bool mismatch_told, stopping;
 };

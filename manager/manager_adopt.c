@@ -34,7 +34,7 @@ static void adopt_replica(struct manager *self, uint32_t stage, uint32_t number)
 	/* Maybe the order was not heard; one that has a journal is there, or is seen to be dead. */
 	if (page->state == REPLICA_STARTING || page->state == REPLICA_ABSENT) {
 		if (status != STATUS_OK)
-			manager_order(self, ROLE_REPLICA, &order);
+			manager_order(self, &order);
 	} else if (page->state == REPLICA_FAILED || status != STATUS_OK)
 		manager_replica_lost(self, stage, number, page->incarnation, FAILOVER_DEATH,
 			mono_ns());
@@ -74,9 +74,9 @@ bool manager_adopt(struct manager *self)
 	if (!MUTANT(FOUND_UNADOPTED))
 		adopt_lost(self);
 	/* Those that are there are not started twice. */
-	for (uint32_t i = 0; self->role.config->protect && i < LOGGERS_COUNT; i++) {
-		self->role.page->loggers[i].pid = 0; /* until it says so */
-		manager_order_logger(self, i, mono_ns());
+	for (uint32_t i = 0; self->role.config->protect && i < SERVICES_COUNT; i++) {
+		self->role.page->services[i].pid = 0; /* until it says so */
+		manager_order_service(self, i, mono_ns());
 	}
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the manager's files share (manager.c, manager_loggers.c, manager_adopt.c). */
+/* What the manager's files share (manager.c, manager_services.c, manager_adopt.c). */
 #ifndef UNDERSTUDY_MANAGER_MANAGER_PARTS_H
 #define UNDERSTUDY_MANAGER_MANAGER_PARTS_H
 
@@ -14,8 +14,20 @@ void manager_audit(struct manager *self, const char *action, const char *object,
 /* NULL: nobody, and nothing is sent. */
 void manager_send(struct manager *self, const struct peer *to, struct message *message);
 
-/* Asks the supervisor for a process; it starts none twice. */
-void manager_order(struct manager *self, enum role_kind role, const struct failover_effect *effect);
+/* Asks the supervisor for a replica's process; it starts none twice. */
+void manager_order(struct manager *self, const struct failover_effect *effect);
+
+/* Who a failover is of; see page_failover. */
+struct failover_subject {
+	enum role_kind role;
+	uint32_t stage, number;
+	uint64_t incarnation;
+};
+
+/* Its record, made now if the fault left none; NULL: no room. */
+struct page_failover *manager_failover_record(struct manager *self,
+	const struct failover_subject *subject, uint64_t now_ns);
+void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns);
 
 /* Asks the planner, and does what it says. */
 void manager_step(struct manager *self, const struct failover_event *event);
@@ -24,11 +36,14 @@ void manager_step(struct manager *self, const struct failover_event *event);
 void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns);
 
-/* Loggers (manager_loggers.c). */
-void manager_order_logger(struct manager *self, uint32_t number, uint64_t now_ns);
-void manager_logger_lost(struct manager *self, uint32_t number, uint64_t now_ns);
-void manager_watch_loggers(struct manager *self, uint64_t now_ns);
-void manager_start_loggers(struct manager *self, uint64_t now_ns);
+/* Services (manager_services.c); SERVICES_COUNT: it is none. */
+uint32_t manager_service_of(enum role_kind role, uint32_t number);
+void manager_order_service(struct manager *self, uint32_t service, uint64_t now_ns);
+void manager_service_lost(struct manager *self, uint32_t service, uint64_t now_ns);
+void manager_service_back(struct manager *self, uint32_t service, uint32_t pid, uint64_t now_ns);
+void manager_watch_services(struct manager *self, uint64_t now_ns);
+/* service SERVICES_COUNT: the manager itself. */
+void manager_raise_on_service(struct manager *self, uint32_t service, enum fault_action action);
 
 /* A restarted manager (manager_adopt.c); false: there was none before. */
 bool manager_adopt(struct manager *self);

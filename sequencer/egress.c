@@ -66,6 +66,58 @@ void egress_open(struct egress *egress, struct page *page, struct egress_stage *
 	}
 }
 
+/* The counts as of the last batch released; what was done of the next one is not done again. */
+static void resume(struct egress *egress)
+{
+	static const struct page_released nothing;
+	struct page_egress *counts = egress->counts;
+	const struct page_released *mark =
+		counts->batches == 0 ? &nothing : &counts->marks[(counts->batches - 1) % 2];
+	const uint64_t *drops = &counts->drops[0][0][0];
+
+	egress->next_batch = counts->batches;
+	egress->ended = mark->ended != 0;
+	atomic_write_release(&counts->ended, mark->ended);
+	counts->packets = mark->packets;
+	counts->released = mark->released;
+	counts->emitted = mark->emitted;
+	counts->dropped_by_vnf = mark->dropped_by_vnf;
+	counts->dropped_port = mark->dropped_port;
+	counts->alarms = mark->alarms;
+	counts->outcome_bytes = mark->outcome_bytes;
+	counts->ambiguous = mark->ambiguous;
+	egress->done.alarms = egress->alarms_told - mark->alarms;
+	for (uint32_t i = 0; i < sizeof(counts->drops) / sizeof(*drops); i++)
+		egress->done.drops += drops[i];
+	egress->done.drops -= mark->dropped_by_vnf;
+	for (uint32_t i = 0; i < egress->ports_count; i++) {
+		struct page_stream *stream = &counts->streams[i];
+		struct port *port = &egress->ports[i];
+
+		if (port->ops->sent != NULL)
+			stream->handed = stream->completed = port->ops->sent(port);
+		counts->released += stream->completed - mark->handed[i];
+		counts->ambiguous += stream->handed - stream->completed;
+		if (egress->at_least_once)
+			stream->handed = stream->completed;
+		stream->completed = stream->handed;
+		egress->done.outputs[i] = stream->handed - mark->handed[i];
+	}
+	if (counts->releases_count > 0)
+		egress->last_mark_ns =
+			counts->releases[(counts->releases_count - 1) % RELEASES_MAX].at_ns;
+	egress->resumes = true;
+}
+
+enum status egress_attach(struct egress *egress, const struct shm_place *place)
+{
+	egress->base = (struct base){.page = egress->page, .place = place};
+	egress->start = egress->page->services[SERVICE_SEQUENCER].starts + 1;
+	if (egress->page->epoch > 1)
+		resume(egress);
+	return base_succeed(&egress->base, &egress->input, GATE_REQUIRED, "egress");
+}
+
 /* Sends a port's composed frames; what a live port does not take within the bound is dropped. */
 static void send_port(struct egress *egress, uint32_t number)
 {
@@ -84,7 +136,8 @@ static void send_port(struct egress *egress, uint32_t number)
 		if (took == 0 && !port->waits && ++tries > 10000)
 			break;
 	}
-	atomic_write_release(&stream->completed, stream->completed + sent);
+	/* What the device did not take is dropped and counted: nothing is open any more. */
+	atomic_write_release(&stream->completed, stream->handed);
 	counter_add(&egress->counts->released, MUTANT(MISCOUNT) ? 1 : sent);
 	counter_add(&egress->counts->dropped_port, filled - sent);
 	if (port->ops->cancel != NULL && sent < egress->frames_reserved[number])
@@ -115,6 +168,15 @@ static struct port_frame *next_frame(struct egress *egress, uint32_t number)
 	return &egress->frames[number][egress->frames_filled[number]];
 }
 
+/* Whether a dead sequencer has done it already. */
+static bool is_done(uint64_t *done)
+{
+	if (*done == 0)
+		return false;
+	--*done;
+	return true;
+}
+
 /* Base frame + delta, straight into the port's memory; a counted drop where that has no room. */
 static void compose(struct egress *egress, const struct batch_record *record,
 	const struct outcome_record *outcome, const uint8_t *delta)
@@ -122,6 +184,8 @@ static void compose(struct egress *egress, const struct batch_record *record,
 	struct port_frame *frame;
 	size_t length = record->length;
 
+	if (is_done(&egress->done.outputs[outcome->where]))
+		return;
 	frame = next_frame(egress, outcome->where);
 	if (frame != NULL && length <= frame->capacity_bytes) {
 		copy_frame(frame->data, batch_frame(record), length);
@@ -151,12 +215,16 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 
 	if (extra->type == EXTRA_ALARM) {
 		counter_add(&egress->counts->alarms, 1);
-		if (egress->alarm != NULL)
+		if (egress->alarm != NULL && !is_done(&egress->done.alarms))
 			egress->alarm(egress->alarm_context,
 				batch->header->first_id + extra->record, record->clock_ns,
 				(const char *)content, extra->bytes);
 	} else if (extra->type == EXTRA_EMIT) {
 		memcpy(&port, content, sizeof(port));
+		if (port < egress->ports_count && is_done(&egress->done.outputs[port])) {
+			counter_add(&egress->counts->emitted, 1);
+			return;
+		}
 		frame = port < egress->ports_count ? next_frame(egress, port) : NULL;
 		if (frame == NULL || extra->bytes - 8 > frame->capacity_bytes) {
 			counter_add(&egress->counts->dropped_port, 1);
@@ -187,8 +255,9 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 			compose(egress, batch->records[i], record, delta);
 		} else if (verdict == VERDICT_DROP) {
 			dropped++;
-			egress->counts->drops[outcome_stage(record)][record->where >> 5]
-					     [record->where & 31]++;
+			if (!is_done(&egress->done.drops))
+				egress->counts->drops[outcome_stage(record)][record->where >> 5]
+						     [record->where & 31]++;
 		} else if (batch->records[i]->kind == RECORD_END) {
 			egress->ended = true;
 		}
@@ -200,6 +269,16 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 	counter_add(&egress->counts->packets, batch->header->packets);
 	counter_add(&egress->counts->dropped_by_vnf, dropped);
 	counter_add(&egress->counts->outcome_bytes, outcome->header->bytes);
+}
+
+/* Whether who failed had no part in this release. */
+static bool is_by_another(const struct egress *egress, const struct outcome_source *source,
+	const struct page_failover *failover)
+{
+	if (failover->role == ROLE_SEQUENCER)
+		return egress->start > failover->incarnation;
+	return failover->role != ROLE_REPLICA || source->replica != failover->replica ||
+	       source->incarnation != failover->incarnation;
 }
 
 static void account_failovers(struct egress *egress, const struct outcome_source *source,
@@ -216,9 +295,7 @@ static void account_failovers(struct egress *egress, const struct outcome_source
 			continue;
 		if (gap_ns > failover->gap_max_ns)
 			atomic_write_relaxed(&failover->gap_max_ns, gap_ns);
-		if (failover->first_release_ns == 0 &&
-			(source->replica != failover->replica ||
-				source->incarnation != failover->incarnation))
+		if (failover->first_release_ns == 0 && is_by_another(egress, source, failover))
 			atomic_write_relaxed(&failover->first_release_ns, now_ns);
 	}
 }
@@ -260,9 +337,18 @@ static bool open_batch(struct egress *egress)
 	const void *payload;
 	uint32_t bytes;
 
-	if (!egress->batch_is_open && journal_peek(&egress->base, &payload, &bytes) == STATUS_OK) {
+	while (!egress->batch_is_open) {
+		enum status status = journal_peek(&egress->input, &payload, &bytes);
+
+		if (status == STATUS_SEALED &&
+			base_follow(&egress->base, &egress->input) == STATUS_OK)
+			continue; /* a gateway's journal ends, its successor's goes on */
+		if (status != STATUS_OK)
+			break;
 		BUG_ON(batch_open(&egress->batch, payload, bytes) != STATUS_OK);
-		egress->batch_is_open = true;
+		egress->batch_is_open = egress->batch.header->batch_no >= egress->next_batch;
+		if (!egress->batch_is_open)
+			journal_advance(&egress->input);
 	}
 	return egress->batch_is_open;
 }
@@ -274,6 +360,29 @@ static void catch_up(struct egress *egress)
 		outcomes_catch_up(&egress->stages[s].outcomes, egress->next_batch);
 }
 
+/* The batch is released from here on, whoever asks; before its outcome may go. */
+static void mark_released(struct egress *egress)
+{
+	struct page_egress *counts = egress->counts;
+	struct page_released *mark = &counts->marks[egress->next_batch % 2];
+
+	*mark = (struct page_released){
+		.packets = counts->packets,
+		.released = counts->released,
+		.emitted = counts->emitted,
+		.dropped_by_vnf = counts->dropped_by_vnf,
+		.dropped_port = counts->dropped_port,
+		.alarms = counts->alarms,
+		.outcome_bytes = counts->outcome_bytes,
+		.ambiguous = counts->ambiguous,
+		.ended = egress->ended,
+	};
+	for (uint32_t i = 0; i < egress->ports_count; i++)
+		mark->handed[i] = counts->streams[i].handed;
+	memset(&egress->done, 0, sizeof(egress->done));
+	atomic_write_release(&counts->batches, ++egress->next_batch);
+}
+
 uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 {
 	struct outcomes *last = &egress->stages[egress->stages_count - 1].outcomes;
@@ -283,7 +392,8 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 
 	if (egress->ended || egress->counts->digest_mismatches > 0 || !open_batch(egress)) {
 		catch_up(egress);
-		egress->last_mark_ns = now_ns;
+		if (!egress->resumes)
+			egress->last_mark_ns = now_ns;
 		egress_flush(egress);
 		return 0;
 	}
@@ -303,13 +413,12 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	egress_flush(egress);
 	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
 	account_release(egress, batch, source, now_ns);
-	outcome_source_advance(last, source);
+	mark_released(egress);
 	FAULT_POINT(OUTPUT_RELEASED);
-	egress->next_batch++;
+	outcome_source_advance(last, source);
 	catch_up(egress);
-	egress->batch_is_open = false;
-	journal_advance(&egress->base);
-	atomic_write_release(&egress->counts->batches, egress->next_batch);
+	egress->batch_is_open = egress->resumes = false;
+	journal_advance(&egress->input);
 	if (egress->ended)
 		atomic_write_release(&egress->counts->ended, 1u);
 	return 1;

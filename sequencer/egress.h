@@ -10,6 +10,7 @@
 #define UNDERSTUDY_SEQUENCER_EGRESS_H
 
 #include "core/outcome.h"
+#include "loggers/base.h"
 #include "loggers/outcomes.h"
 #include "sequencer/port.h"
 
@@ -30,8 +31,15 @@ struct egress_stage {
 	struct egress_digests digests;
 };
 
+/* What a dead sequencer had done of the batch that it was at. */
+struct egress_done {
+	uint64_t outputs[PORTS_MAX]; /* handed to the port */
+	uint64_t alarms, drops;	     /* told, counted */
+};
+
 struct egress {
-	struct journal_reader base;
+	struct base base;
+	struct journal_reader input; /* of it */
 	struct page *page;
 	struct page_egress *counts;
 	struct egress_stage *stages; /* stages_count of them */
@@ -44,7 +52,12 @@ struct egress {
 	struct batch_view batch; /* the next one to release, once it is open */
 	bool batch_is_open;
 	uint64_t next_batch;
-	uint64_t last_mark_ns; /* the last release, or the last time nothing was pending */
+	struct egress_done done; /* of the first batch, by a dead sequencer */
+	bool resumes;		 /* until the first release */
+	bool at_least_once;	 /* repeats what a dead sequencer may have sent */
+	uint64_t alarms_told;	 /* before this one began: the shell's to say */
+	uint64_t start;		 /* the how-manieth sequencer of the run, from 1 */
+	uint64_t last_mark_ns;	 /* the last release, or the last time nothing was pending */
 	struct port_frame frames[PORTS_MAX][SEND_BURST];
 	uint32_t frames_reserved[PORTS_MAX];
 	uint32_t frames_filled[PORTS_MAX];
@@ -58,6 +71,12 @@ struct egress {
 /* Before the first work; stages: zeroed, one for each of the page's. */
 void egress_open(struct egress *egress, struct page *page, struct egress_stage *stages,
 	uint32_t stages_count);
+
+/*
+ * By the thread that works, with ports open: attaches to the base journal; where a dead
+ * sequencer's egress ended, it goes on. Errors: those of base_succeed.
+ */
+MUST_CHECK enum status egress_attach(struct egress *egress, const struct shm_place *place);
 
 /* One batch at most; returns batches released. now_ns is monotonic. */
 uint32_t egress_work(struct egress *egress, uint64_t now_ns);

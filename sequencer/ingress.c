@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sequencer/ingress.h"
 
+#include <string.h>
+
 #include "core/fault_points.h"
 #include "core/mutants.h"
 #include "core/packet_id.h"
@@ -72,16 +74,72 @@ static void set_clocks(struct ingress *ingress, uint64_t wall_ns)
 	}
 }
 
+enum status ingress_resume(struct ingress *ingress, const struct page_admitted *from)
+{
+	struct page_ingress *counts = ingress->counts;
+	enum status status = STATUS_OK;
+
+	ingress->next_packet_no = 1;
+	if (from->next_batch == 0)
+		return STATUS_OK;
+	ingress->next_batch = from->next_batch;
+	ingress->next_sequence = from->next_sequence;
+	ingress->next_packet_no = from->next_packet_no;
+	ingress->clock_ns = from->clock_ns;
+	ingress->ended = from->ended != 0;
+	counts->packets = from->next_packet_no - 1;
+	counts->batches = from->next_batch;
+	counts->bytes = from->bytes;
+	counts->seen = from->seen;
+	counts->ticks = from->ticks;
+	counts->cut = from->cut;
+	memcpy(counts->dropped, from->dropped, sizeof(counts->dropped));
+	atomic_write_release(&counts->ended, from->ended);
+	for (uint32_t i = 0; i < ingress->ports_count && status == STATUS_OK; i++) {
+		ingress->ports[i].place = from->places[i];
+		if (ingress->ports[i].ops->resume != NULL)
+			status = ingress->ports[i].ops->resume(&ingress->ports[i]);
+	}
+	return status;
+}
+
+/* What the input will be once the batch is published: the journal's end tells whether it was. */
+static void note_admitted(struct ingress *ingress, uint32_t bytes)
+{
+	const struct page_ingress *counts = ingress->counts;
+	const struct batch_header *header = ingress->batch.header;
+	struct page_admitted *admitted = &ingress->counts->admitted[ingress->next_batch % 2];
+
+	*admitted = (struct page_admitted){
+		.line = journal_end_of(&ingress->writer, bytes),
+		.next_batch = ingress->next_batch + 1,
+		.next_sequence = ingress->next_sequence +
+				 (MUTANT(ID_AGAIN) ? header->packets : header->count),
+		.next_packet_no = ingress->next_packet_no + header->packets,
+		.clock_ns = ingress->clock_ns,
+		.bytes = counts->bytes,
+		.seen = counts->seen,
+		.ticks = counts->ticks + header->count - header->packets,
+		.cut = counts->cut,
+		.ended = ingress->ended,
+	};
+	memcpy(admitted->dropped, counts->dropped, sizeof(admitted->dropped));
+	for (uint32_t i = 0; i < ingress->ports_count; i++)
+		admitted->places[i] = ingress->ports[i].place;
+}
+
 static enum status publish(struct ingress *ingress, uint64_t now_ns)
 {
 	struct batch_header *header = ingress->batch.header;
 	uint16_t count = header->count, packets = header->packets;
+	uint32_t bytes;
 	enum status status;
 
 	header->ingress_mono_ns = now_ns;
+	bytes = batch_end(&ingress->batch);
+	note_admitted(ingress, bytes);
 	FAULT_POINT(ID_ASSIGNED);
-	status = journal_publish(&ingress->writer, batch_end(&ingress->batch),
-		ingress->next_batch + 1);
+	status = journal_publish(&ingress->writer, bytes, ingress->next_batch + 1);
 	ingress->reserved = false;
 	if (status != STATUS_OK)
 		return status;

@@ -28,6 +28,9 @@ struct ingress {
 	bool reserved; /* the batch has its room in the journal */
 };
 
+/* Once ports are open: goes on where a former gateway's input ended, or begins. Errors: IO. */
+MUST_CHECK enum status ingress_resume(struct ingress *ingress, const struct page_admitted *from);
+
 /*
  * One batch at most. now_ns is monotonic, wall_ns the time of day. Returns records published.
  * Errors (in *status): BLOCKED, EMPTY (no input now), END (all is published), SEALED, IO.

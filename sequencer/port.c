@@ -7,7 +7,7 @@
 enum status port_open(struct port *port, uint16_t number, const char *dev, bool input,
 	enum hugepages hugepages, char *error)
 {
-	*port = (struct port){.number = number, .waits = true};
+	*port = (struct port){.number = number, .waits = true, .resumes = port->resumes};
 	if (strncmp(dev, "pcap:", 5) == 0)
 		return port_pcap_open(port, dev + 5, input, error);
 	if (strncmp(dev, "gen:", 4) == 0) {

@@ -9,6 +9,7 @@
 
 #include "core/batch.h"
 #include "core/config.h"
+#include "core/gen_judge.h"
 #include "loggers/page.h"
 
 #define SEND_BURST 64
@@ -43,6 +44,10 @@ struct port_ops {
 	uint32_t (*send)(struct port *port, struct port_frame *frames, uint32_t count);
 	void (*cancel)(struct port *port, struct port_frame *frames, uint32_t count);
 	void (*flush)(struct port *port);
+	/* A successor's source goes on at port->place; NULL: what comes now. Errors: IO. */
+	enum status (*resume)(struct port *port);
+	/* How many outputs a sink that can tell really has; NULL: nobody can. */
+	uint64_t (*sent)(struct port *port);
 	void (*close)(struct port *port);
 };
 
@@ -52,10 +57,11 @@ struct port {
 	uint16_t number;
 	bool waits;   /* a full one is waited for; else what it does not take is dropped, counted */
 	uint32_t mtu; /* of a live port; 0: none */
-	bool trace_clock; /* adds a tick in each gap of a second or more */
+	bool trace_clock;	 /* adds a tick in each gap of a second or more */
+	struct page_place place; /* how far it is read */
+	bool resumes;		 /* opened by a successor: what a sink has, it keeps */
 	char error[PATH_BYTES];
-	struct page_egress
-		*sink_counts; /* gen: sequences seen at a sink are judged here; or NULL */
+	struct gen_judge *judge; /* null: judges the generator's sequences here; or NULL */
 };
 
 /* Opens by its dev text; input tells a capture to read from one to write. error: one line. */
@@ -70,7 +76,6 @@ MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs,
 	enum hugepages hugepages, char *error);
 
 /* Judges the generator's sequence number in a frame, if it has one. */
-struct gen_judge;
 void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t length);
 
 #endif

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomics.h"
 #include "core/bytes.h"
+#include "core/gen_judge.h"
 #include "core/random.h"
 #include "loggers/idle.h"
-#include "sequencer/gen_judge.h"
 #include "sequencer/port.h"
 
 #define HEADER_BYTES 42
@@ -81,6 +82,17 @@ static uint64_t due_now(struct gen *gen)
 	return due < gen->count ? due : gen->count;
 }
 
+/* The flow of the next frame, and its size. */
+static uint64_t next_flow(struct gen *gen, uint32_t *size)
+{
+	uint64_t random = random_next(&gen->random);
+
+	*size = gen->size != 0 ? gen->size : imix_size(random);
+	if (gen->new_per_million > 0 && (random >> 44) % 1000000 < gen->new_per_million)
+		return gen->flows + gen->first_flow++;
+	return gen->first_flow + ((random & 0xffffffff) * gen->flows >> 32);
+}
+
 static enum status gen_receive(struct port *port, struct batch_writer *batch,
 	struct page_ingress *counts)
 {
@@ -92,21 +104,32 @@ static enum status gen_receive(struct port *port, struct batch_writer *batch,
 	if (gen->sent >= due)
 		return STATUS_EMPTY;
 	while (gen->sent < due && !batch_is_full(batch)) {
-		uint64_t random = random_next(&gen->random), flow;
-		uint32_t size = gen->size != 0 ? gen->size : imix_size(random);
+		uint32_t size;
+		uint64_t flow = next_flow(gen, &size);
 		struct batch_record *record;
 		uint8_t *frame = batch_add(batch, RECORD_PACKET, size, &record);
 
-		if (gen->new_per_million > 0 && (random >> 44) % 1000000 < gen->new_per_million)
-			flow = gen->flows + gen->first_flow++;
-		else
-			flow = gen->first_flow + ((random & 0xffffffff) * gen->flows >> 32);
 		record->port = port->number;
 		record->clock_ns = gen->sent * STEP_NS + STEP_NS;
 		make_frame(gen, frame, size, flow);
 		gen->sent++;
 		counts->bytes += size;
 	}
+	port->place.frames = gen->sent;
+	return STATUS_OK;
+}
+
+/* On from the frame where a former one was; what was due meanwhile is not caught up with. */
+static enum status gen_resume(struct port *port)
+{
+	struct gen *gen = port->self;
+	uint32_t size;
+
+	for (; gen->sent < port->place.frames; gen->sent++)
+		(void)next_flow(gen, &size);
+	if (gen->rate > 0)
+		gen->started_ns =
+			mono_ns() - (uint64_t)((double)gen->sent / (double)gen->rate * 1e9);
 	return STATUS_OK;
 }
 
@@ -115,7 +138,9 @@ static void gen_close(struct port *port)
 	free(port->self);
 }
 
-static const struct port_ops gen_ops = {.receive = gen_receive, .close = gen_close};
+static const struct port_ops gen_ops = {.receive = gen_receive,
+	.resume = gen_resume,
+	.close = gen_close};
 
 static void make_template(struct gen *gen)
 {
@@ -189,33 +214,49 @@ enum status port_gen_open(struct port *port, const char *text, char *error)
 	return STATUS_OK;
 }
 
+/* Marks a number as seen; bits of numbers skipped on the way are cleared. */
+static void mark(struct gen_judge *judge, struct gen_counts *counts, uint64_t sequence)
+{
+	for (; counts->marked <= sequence; counts->marked++) {
+		if (counts->marked + GEN_WINDOW < sequence)
+			counts->marked = sequence - GEN_WINDOW;
+		judge->window[counts->marked % GEN_WINDOW / 64] &= ~(1ull << counts->marked % 64);
+	}
+	judge->window[sequence % GEN_WINDOW / 64] |= 1ull << sequence % 64;
+}
+
+static void judge_number(struct gen_judge *judge, struct gen_counts *counts, uint64_t sequence)
+{
+	counts->seen++;
+	if (sequence == counts->next) {
+		counts->next++;
+	} else if (sequence > counts->next) {
+		counts->missing += sequence - counts->next;
+		counts->next = sequence + 1;
+	} else if (counts->next - sequence <= GEN_WINDOW &&
+		   (judge->window[sequence % GEN_WINDOW / 64] & 1ull << sequence % 64) == 0) {
+		counts->missing--;
+		counts->reordered++;
+	} else {
+		counts->duplicated++;
+	}
+	if (counts->next - sequence <= GEN_WINDOW)
+		mark(judge, counts, sequence);
+}
+
 void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t length)
 {
-	uint64_t sequence;
+	struct gen_counts *counts = &judge->counts[(judge->frames + 1) % 2];
 
-	if (length < GEN_BYTES_MIN || load_be32(frame + HEADER_BYTES) != GEN_MAGIC)
-		return;
-	sequence = load_be64(frame + HEADER_BYTES + 4);
-	judge->seen++;
-	if (sequence == judge->next) {
-		judge->next++;
-	} else if (sequence > judge->next) {
-		judge->missing += sequence - judge->next;
-		judge->next = sequence + 1;
-	} else if (judge->next - sequence <= GEN_WINDOW &&
-		   (judge->window[sequence % GEN_WINDOW / 64] & 1ull << sequence % 64) == 0) {
-		judge->missing--;
-		judge->reordered++;
-	} else {
-		judge->duplicated++;
-	}
-	if (judge->next - sequence <= GEN_WINDOW)
-		judge_mark(judge, sequence);
+	*counts = *gen_judge_counts(judge);
+	if (length >= GEN_BYTES_MIN && load_be32(frame + HEADER_BYTES) == GEN_MAGIC)
+		judge_number(judge, counts, load_be64(frame + HEADER_BYTES + 4));
+	atomic_write_release(&judge->frames, judge->frames + 1);
 }
 
 struct null_sink {
 	uint8_t *frames;
-	struct gen_judge judge;
+	struct gen_judge own; /* where the port is given none */
 };
 
 static enum status null_receive(struct port *port, struct batch_writer *batch,
@@ -240,18 +281,24 @@ static uint32_t null_reserve(struct port *port, struct port_frame *frames, uint3
 	return count;
 }
 
-static uint32_t null_send(struct port *port, struct port_frame *frames, uint32_t count)
+static struct gen_judge *judge_of(struct port *port)
 {
 	struct null_sink *sink = port->self;
 
+	return port->judge == NULL ? &sink->own : port->judge;
+}
+
+static uint64_t null_sent(struct port *port)
+{
+	return judge_of(port)->frames;
+}
+
+static uint32_t null_send(struct port *port, struct port_frame *frames, uint32_t count)
+{
+	struct gen_judge *judge = judge_of(port);
+
 	for (uint32_t i = 0; i < count; i++)
-		gen_judge_frame(&sink->judge, frames[i].data, frames[i].length);
-	if (port->sink_counts != NULL) {
-		port->sink_counts->sink_missing = sink->judge.missing;
-		port->sink_counts->sink_duplicated = sink->judge.duplicated;
-		port->sink_counts->sink_reordered = sink->judge.reordered;
-		port->sink_counts->sink_seen = sink->judge.seen;
-	}
+		gen_judge_frame(judge, frames[i].data, frames[i].length);
 	return count;
 }
 
@@ -266,6 +313,7 @@ static void null_close(struct port *port)
 static const struct port_ops null_ops = {.receive = null_receive,
 	.reserve = null_reserve,
 	.send = null_send,
+	.sent = null_sent,
 	.close = null_close};
 
 enum status port_null_open(struct port *port, char *error)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pcap:FILE, to read (pcap, pcapng, each also gzipped) or to write (pcap, nanoseconds). */
 #include <errno.h>
+#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "core/bytes.h"
@@ -12,6 +15,7 @@
 #include "sequencer/port.h"
 
 #define SECOND_NS 1000000000ull
+#define BUFFER_BYTES (128 * 1024) /* a burst goes to the file in one write */
 
 struct pcap_port {
 	pcap_t *pcap;
@@ -21,6 +25,7 @@ struct pcap_port {
 	struct pcap_pkthdr *header;
 	const uint8_t *bytes;
 	uint8_t *frames;
+	uint64_t sent; /* frames in the file */
 	char file[PATH_BYTES];
 };
 
@@ -98,13 +103,17 @@ static enum status pcap_receive(struct port *port, struct batch_writer *batch,
 			(void)batch_add(batch, RECORD_TICK, 0, &record);
 			record->clock_ns = self->last_ns;
 			self->last_ns = clock_ns; /* one tick a gap */
+			port->place.clock_ns = self->last_ns;
 			continue;
 		}
 		self->pending = false;
+		port->place.frames++;
+		port->place.clock_ns = self->last_ns;
 		if (!admit(self, counts))
 			continue;
 		if (clock_ns > self->last_ns)
 			self->last_ns = clock_ns;
+		port->place.clock_ns = self->last_ns;
 		frame = batch_add(batch, RECORD_PACKET, self->header->caplen, &record);
 		record->wire_length = self->header->len;
 		record->clock_ns = clock_ns;
@@ -114,6 +123,20 @@ static enum status pcap_receive(struct port *port, struct batch_writer *batch,
 		counts->bytes += self->header->caplen;
 	}
 	return batch->header->count > 0 ? STATUS_OK : status;
+}
+
+/* What was taken before is passed over. */
+static enum status pcap_resume(struct port *port)
+{
+	struct pcap_port *self = port->self;
+
+	for (uint64_t i = 0; i < port->place.frames; i++) {
+		if (read_ahead(port, self) != STATUS_OK)
+			return STATUS_IO;
+		self->pending = false;
+	}
+	self->last_ns = port->place.clock_ns;
+	return STATUS_OK;
 }
 
 static uint32_t pcap_reserve(struct port *port, struct port_frame *frames, uint32_t count)
@@ -126,6 +149,15 @@ static uint32_t pcap_reserve(struct port *port, struct port_frame *frames, uint3
 			.capacity_bytes = FRAME_BYTES_MAX,
 		};
 	return count;
+}
+
+static void pcap_flush(struct port *port)
+{
+	struct pcap_port *self = port->self;
+
+	if (self->dumper != NULL && pcap_dump_flush(self->dumper) != 0)
+		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s",
+			self->file, strerror(errno));
 }
 
 static uint32_t pcap_send_frames(struct port *port, struct port_frame *frames, uint32_t count)
@@ -143,16 +175,14 @@ static uint32_t pcap_send_frames(struct port *port, struct port_frame *frames, u
 
 		pcap_dump((uint8_t *)self->dumper, &header, frames[i].data);
 	}
+	pcap_flush(port); /* what is taken is in the file, whoever dies then */
+	self->sent += count;
 	return count;
 }
 
-static void pcap_flush(struct port *port)
+static uint64_t pcap_sent(struct port *port)
 {
-	struct pcap_port *self = port->self;
-
-	if (self->dumper != NULL && pcap_dump_flush(self->dumper) != 0)
-		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s",
-			self->file, strerror(errno));
+	return ((struct pcap_port *)port->self)->sent;
 }
 
 static enum status pcap_receive_nothing(struct port *port, struct batch_writer *batch,
@@ -176,11 +206,14 @@ static void pcap_port_close(struct port *port)
 	free(self);
 }
 
-static const struct port_ops source_ops = {.receive = pcap_receive, .close = pcap_port_close};
+static const struct port_ops source_ops = {.receive = pcap_receive,
+	.resume = pcap_resume,
+	.close = pcap_port_close};
 static const struct port_ops sink_ops = {.receive = pcap_receive_nothing,
 	.reserve = pcap_reserve,
 	.send = pcap_send_frames,
 	.flush = pcap_flush,
+	.sent = pcap_sent,
 	.close = pcap_port_close};
 
 static enum status open_source(struct pcap_port *self, const char *file, char *error)
@@ -213,19 +246,53 @@ static enum status open_source(struct pcap_port *self, const char *file, char *e
 	return STATUS_OK;
 }
 
-static enum status open_sink(struct pcap_port *self, const char *file, char *error)
+/*
+ * What a dead sequencer wrote stays: counts its frames, and cuts off one that is not whole. Errors:
+ * IO.
+ */
+static enum status keep_written(struct pcap_port *self, const char *file)
+{
+	struct stat stat;
+	off_t at = sizeof(struct pcap_file_header);
+	uint32_t header[4]; /* seconds, nanoseconds, bytes here, bytes on the wire */
+	int fd = open(file, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? STATUS_OK : STATUS_IO;
+	if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
+		close(fd);
+		return STATUS_OK; /* a pipe: who reads it has what was written */
+	}
+	while (pread(fd, header, sizeof(header), at) == sizeof(header) &&
+		at + (off_t)sizeof(header) + header[2] <= stat.st_size) {
+		at += (off_t)sizeof(header) + header[2];
+		self->sent++;
+	}
+	if (stat.st_size < at)
+		at = 0; /* not even the file's own header */
+	if (ftruncate(fd, at) != 0)
+		at = -1;
+	close(fd);
+	return at < 0 ? STATUS_IO : STATUS_OK;
+}
+
+static enum status open_sink(struct pcap_port *self, const char *file, bool resumes, char *error)
 {
 	self->frames = malloc((size_t)FRAME_STRIDE_BYTES * SEND_BURST);
 	self->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, FRAME_BYTES_MAX,
 		PCAP_TSTAMP_PRECISION_NANO);
 	if (self->frames == NULL || self->pcap == NULL)
 		return STATUS_NO_MEMORY;
-	self->dumper = pcap_dump_open(self->pcap, file);
+	if (!resumes)
+		self->dumper = pcap_dump_open(self->pcap, file);
+	else if (keep_written(self, file) == STATUS_OK)
+		self->dumper = pcap_dump_open_append(self->pcap, file);
 	if (self->dumper == NULL) {
 		snprintf(error, CONFIG_ERROR_BYTES, "%s: cannot be written: %s", file,
 			strerror(errno));
 		return STATUS_IO;
 	}
+	(void)setvbuf(pcap_dump_file(self->dumper), NULL, _IOFBF, BUFFER_BYTES);
 	return STATUS_OK;
 }
 
@@ -239,7 +306,8 @@ enum status port_pcap_open(struct port *port, const char *file, bool input, char
 	snprintf(self->file, sizeof(self->file), "%s", file);
 	port->ops = input ? &source_ops : &sink_ops;
 	port->self = self;
-	status = input ? open_source(self, file, error) : open_sink(self, file, error);
+	status = input ? open_source(self, file, error)
+		       : open_sink(self, file, port->resumes, error);
 	if (status != STATUS_OK)
 		pcap_port_close(port);
 	return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sequencer/sequencer_role.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/plain_text.h"
+#include "loggers/base.h"
 #include "loggers/control.h"
 #include "loggers/idle.h"
 #include "sequencer/egress.h"
@@ -18,7 +20,7 @@
 
 struct sequencer {
 	struct role role;
-	struct journal base;
+	struct base base; /* the ingress's */
 	struct port ports[PORTS_MAX];
 	struct ingress ingress;
 	struct egress egress;
@@ -27,7 +29,7 @@ struct sequencer {
 	pthread_t egress_thread;
 	FILE *alerts;
 	uint32_t go;
-	uint32_t base_attached;
+	uint32_t attached;
 };
 
 static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
@@ -45,7 +47,7 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 
 static bool on_message(void *context, const struct message *message, struct message *answer)
 {
-	static const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0};
+	static const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0, true};
 	struct sequencer *self = context;
 	enum status status;
 
@@ -63,7 +65,7 @@ static uint32_t waits_of(struct sequencer *self, struct journal **waits)
 {
 	uint32_t last = self->egress.stages_count - 1;
 
-	waits[0] = &self->base;
+	waits[0] = &self->egress.base.journal;
 	return outcomes_waits(&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX);
 }
 
@@ -73,14 +75,13 @@ static void *egress_main(void *argument)
 	struct idle idle = {
 		.shares_core = role_take_core(&self->role, role_egress_thread(self->role.config))};
 	struct journal *waits[IDLE_JOURNALS_MAX];
-	enum status status =
-		journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0);
+	enum status status = egress_attach(&self->egress, &self->role.place);
 
 	role_take_short_turns();
 	if (status != STATUS_OK)
 		page_fail(self->role.page, "egress cannot read the base journal: %s",
 			status_text(status));
-	atomic_write_release(&self->base_attached, 1u);
+	atomic_write_release(&self->attached, 1u);
 	while (status == STATUS_OK && !atomic_read_relaxed(&self->role.page->stop)) {
 		for (uint32_t s = 0; s < self->egress.stages_count; s++)
 			outcomes_poll(&self->stages[s].outcomes, &idle);
@@ -115,11 +116,12 @@ static void ingress_main(struct sequencer *self)
 	while (!atomic_read_relaxed(&self->role.page->stop)) {
 		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
 
+		counter_add(&self->role.page->services[SERVICE_SEQUENCER].beat, 1);
 		if (atomic_read_relaxed(&self->role.page->interrupted))
 			self->ingress.ports_ended = (1u << self->ingress.ports_count) - 1;
 		if (ingress_work(&self->ingress, mono_ns(), clock_ns, &status) > 0) {
 			if (self->ingress.writer.wake_needed)
-				idle_wake(&self->base);
+				idle_wake(&self->base.journal);
 			idle_worked(&idle);
 			continue;
 		}
@@ -161,30 +163,60 @@ static enum status open_ports(struct sequencer *self, char *error)
 	const struct config *config = self->role.config;
 
 	for (uint32_t i = 0; i < config->ports_count; i++) {
-		enum status status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev,
-			i == 0, config->hugepages, error);
+		enum status status;
+
+		self->ports[i].resumes = self->role.page->epoch > 0;
+		status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev, i == 0,
+			config->hugepages, error);
 
 		if (status != STATUS_OK)
 			return status;
 		self->ports[i].trace_clock = config_trace_clock(config);
-		self->ports[i].sink_counts = i == 1 ? &self->role.page->egress : NULL;
+		self->ports[i].judge = i == 1 ? &self->role.page->egress.sink : NULL;
 	}
 	return check_pairs(self, error);
 }
 
-static enum status start(struct sequencer *self, char *error)
+/*
+ * The file that alarms go to, each in a line of its own and in one write; a successor goes on
+ * behind the last whole one, and knows how many there are.
+ */
+static enum status open_alerts(struct sequencer *self, char *error)
+{
+	char path[PATH_BYTES + 32];
+	off_t whole = 0, at = 0;
+	int c;
+
+	snprintf(path, sizeof(path), "%s/alerts.jsonl", self->role.options.run_dir);
+	self->alerts = fopen(path, self->role.page->epoch > 0 ? "r+e" : "we");
+	if (self->alerts == NULL) {
+		snprintf(error, CONFIG_ERROR_BYTES, "%.200s: cannot be written: %s", path,
+			strerror(errno));
+		return STATUS_IO;
+	}
+	while (self->role.page->epoch > 0 && (c = getc(self->alerts)) != EOF) {
+		at++;
+		if (c == '\n') {
+			self->egress.alarms_told++;
+			whole = at;
+		}
+	}
+	if (self->role.page->epoch > 0 && (fseeko(self->alerts, whole, SEEK_SET) != 0 ||
+						  ftruncate(fileno(self->alerts), whole) != 0))
+		return STATUS_IO;
+	(void)setvbuf(self->alerts, NULL, _IOLBF, 4096);
+	return STATUS_OK;
+}
+
+/* The base journal of a new gateway epoch, and the input from where a former one's ended. */
+static enum status open_ingress(struct sequencer *self, char *error)
 {
 	const struct config *config = self->role.config;
-	struct message hello = role_hello(&self->role, ROLE_SEQUENCER);
-	char path[PATH_BYTES + 32];
-	enum status status = open_ports(self, error);
+	struct page_admitted from;
+	enum status status;
 
-	if (status != STATUS_OK)
-		return status;
-	snprintf(path, sizeof(path), "%s/alerts.jsonl", self->role.options.run_dir);
-	self->alerts = fopen(path, "we");
-	status = journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME,
-		config->journal_bytes, 0, self->role.options.incarnation, false);
+	self->base = (struct base){.page = self->role.page, .place = &self->role.place};
+	status = base_create(&self->base, config->journal_bytes, &from);
 	if (status != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"base journal of %llu MiB in shared memory: %s: make "
@@ -193,16 +225,24 @@ static enum status start(struct sequencer *self, char *error)
 			self->role.place.dir);
 		return status;
 	}
-	status = journal_writer_open(&self->ingress.writer, &self->base, 0);
-	if (status != STATUS_OK)
-		return status;
+	status = journal_writer_open(&self->ingress.writer, &self->base.journal, 0);
 	self->ingress.counts = &self->role.page->ingress;
 	self->ingress.ports = self->ports;
 	self->ingress.ports_count = config->ports_count;
 	self->ingress.trace_clock = config_trace_clock(config);
 	self->ingress.patience_ns = config->hang_ms * 20000000ull;
-	self->ingress.epoch = 1;
-	self->ingress.next_packet_no = 1;
+	self->ingress.epoch = self->base.epoch;
+	if (status == STATUS_OK)
+		status = ingress_resume(&self->ingress, &from);
+	if (status == STATUS_OK)
+		base_announce(&self->base);
+	return status;
+}
+
+static enum status open_egress(struct sequencer *self)
+{
+	const struct config *config = self->role.config;
+
 	egress_open(&self->egress, self->role.page, self->stages, config->stages_count);
 	self->egress.ports = self->ports;
 	self->egress.ports_count = config->ports_count;
@@ -210,14 +250,31 @@ static enum status start(struct sequencer *self, char *error)
 	self->egress.passive = config->protect &&
 			       config->stages[config->stages_count - 1].variant == VARIANT_PASSIVE;
 	self->egress.wait_disk = config->protect && config->durability == DURABILITY_DISK;
+	self->egress.at_least_once = config->at_least_once;
 	self->egress.alarm = write_alarm;
 	self->egress.alarm_context = self;
-	self->egress.counts->mismatch_batch = NO_BATCH;
 	if (pthread_create(&self->egress_thread, NULL, egress_main, self) != 0)
 		return STATUS_IO;
 	(void)pthread_setname_np(self->egress_thread, "egress");
-	while (!atomic_read_acquire(&self->base_attached))
+	while (!atomic_read_acquire(&self->attached))
 		usleep(100);
+	return STATUS_OK;
+}
+
+static enum status start(struct sequencer *self, char *error)
+{
+	struct message hello = role_hello(&self->role, ROLE_SEQUENCER);
+	enum status status = open_ports(self, error);
+
+	if (status == STATUS_OK)
+		status = open_alerts(self, error);
+	if (status == STATUS_OK)
+		status = open_ingress(self, error);
+	if (status == STATUS_OK)
+		status = open_egress(self);
+	if (status != STATUS_OK)
+		return status;
+	counter_add(&self->role.page->services[SERVICE_SEQUENCER].starts, 1);
 	return control_start(&self->control, self->role.options.run_dir, &hello, on_message, self);
 }
 
@@ -231,7 +288,11 @@ int sequencer_role_main(const struct role_options *options)
 		return 1;
 	}
 	if (start(&self, error) != STATUS_OK) {
-		page_fail(self.role.page, "%.250s", error);
+		/* A former one could start: what this one cannot do now may be possible later. */
+		if (self.role.page->services[SERVICE_SEQUENCER].starts > 0)
+			fprintf(stderr, "understudy: %s\n", error);
+		else
+			page_fail(self.role.page, "%.250s", error);
 		return 1;
 	}
 	while (!atomic_read_acquire(&self.go) && !atomic_read_relaxed(&self.role.page->stop))

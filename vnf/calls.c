@@ -6,6 +6,7 @@
 #include "core/bytes.h"
 #include "core/digest.h"
 #include "core/mutants.h"
+#include "core/packet_id.h"
 #include "vnf/replica.h"
 
 void vnf_expect(struct vnf_packet *packet, uint32_t table, const void *key)
@@ -60,7 +61,8 @@ void vnf_count(struct vnf_packet *packet, uint32_t counter)
 uint64_t vnf_random(const struct vnf_packet *packet, uint32_t draw)
 {
 	const struct replica *replica = packet->host->replica;
-	uint64_t words[3] = {packet->id, replica->vnfs_before + packet->host->number, draw};
+	uint64_t words[3] = {packet_id_sequence(packet->id),
+		replica->vnfs_before + packet->host->number, draw};
 
 	return digest_of(words, sizeof(words), replica->seed);
 }

@@ -24,7 +24,7 @@ bool runner_is_first(const struct runner *self)
 static enum status read_before(struct runner *self, const char *name, uint32_t replica,
 	uint64_t incarnation, uint64_t from_batch)
 {
-	struct outcomes_reading reading = {GATE_REPLICA, "replica", from_batch};
+	struct outcomes_reading reading = {GATE_REPLICA, "replica", from_batch, false};
 
 	return outcomes_attach(&self->before, &self->role.place, name, replica, incarnation,
 		&reading);
@@ -82,9 +82,12 @@ static enum status attach_input(struct runner *self, uint64_t *base_line)
 	enum status status = STATUS_LAPPED;
 
 	for (int tries = 0; tries < ATTACH_TRIES && status == STATUS_LAPPED; tries++) {
+		journal_shm_close(&self->base.journal);
 		*base_line = atomic_read_acquire(&self->stage->base_line);
-		status = journal_attach(&self->input, &self->base, GATE_REPLICA,
-			self->role.options.stage, "replica", *base_line);
+		status = base_open(&self->base, *base_line);
+		if (status == STATUS_OK)
+			status = journal_attach(&self->input, &self->base.journal, GATE_REPLICA,
+				self->role.options.stage, "replica", *base_line);
 	}
 	return status;
 }
@@ -154,11 +157,11 @@ enum status runner_start(struct runner *self)
 	const struct role_options *options = &self->role.options;
 	const struct config *config = self->role.config;
 	char name[NAME_BYTES];
-	enum status status = journal_shm_open(&self->base, &self->role.place, BASE_JOURNAL_NAME);
+	enum status status;
 
+	self->base = (struct base){.page = self->role.page, .place = &self->role.place};
 	self->replica.engine.progress = &self->self->progress;
-	if (status == STATUS_OK)
-		status = restore(self);
+	status = restore(self);
 	page_journal_name(name, config->stages[options->stage].name, options->number,
 		options->incarnation);
 	if (status == STATUS_OK)
@@ -174,6 +177,20 @@ enum status runner_start(struct runner *self)
 	return STATUS_OK;
 }
 
+/* The input's next block; at the end of a gateway's, in its successor's. Errors: EMPTY, ... */
+static enum status peek_input(struct runner *self, const void **payload, uint32_t *bytes)
+{
+	enum status status;
+
+	while ((status = journal_peek(&self->input, payload, bytes)) == STATUS_SEALED) {
+		idle_reset(&self->idle); /* it may be armed on the journal that goes */
+		status = base_follow(&self->base, &self->input);
+		if (status != STATUS_OK)
+			break;
+	}
+	return status;
+}
+
 /* Opens the input's next batch, once; those that the base values hold are skipped. */
 static enum status open_batch(struct runner *self)
 {
@@ -183,7 +200,7 @@ static enum status open_batch(struct runner *self)
 
 	if (self->batch_is_open)
 		return STATUS_OK;
-	while ((status = journal_peek(&self->input, &payload, &bytes)) == STATUS_OK) {
+	while ((status = peek_input(self, &payload, &bytes)) == STATUS_OK) {
 		status = batch_open(&self->batch, payload, bytes);
 		self->batch_is_open = status == STATUS_OK &&
 				      self->batch.header->batch_no >= self->next_batch;
@@ -231,6 +248,7 @@ static void raise_fault(struct runner *self, struct page_fault *fault)
 		return;
 	failover = page_open_failover(self->role.page);
 	if (failover != NULL) {
+		failover->role = ROLE_REPLICA;
 		failover->stage = self->role.options.stage;
 		failover->replica = self->role.options.number;
 		failover->incarnation = self->role.options.incarnation;
@@ -347,7 +365,7 @@ static bool fold_is_due(const struct runner *self)
 
 static uint64_t logger_starts(const struct runner *self)
 {
-	return atomic_read_relaxed(&self->role.page->loggers[LOGGER_DETERMINANTS].starts);
+	return atomic_read_relaxed(&self->role.page->services[LOGGER_DETERMINANTS].starts);
 }
 
 /*
@@ -531,7 +549,7 @@ static uint32_t waits_of(struct runner *self, struct journal **waits)
 {
 	uint32_t count = 0;
 
-	waits[count++] = &self->base;
+	waits[count++] = &self->base.journal;
 	if (self->passive && self->leader.incarnation != 0)
 		waits[count++] = &self->leader.journal;
 	return runner_is_first(self)

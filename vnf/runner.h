@@ -8,6 +8,7 @@
 #ifndef UNDERSTUDY_VNF_RUNNER_H
 #define UNDERSTUDY_VNF_RUNNER_H
 
+#include "loggers/base.h"
 #include "loggers/base_wire.h"
 #include "loggers/outcomes.h"
 #include "loggers/role.h"
@@ -30,7 +31,8 @@ struct runner {
 	const struct runner_shell *shell;
 	struct role role;
 	struct replica replica;
-	struct journal base, outcomes;
+	struct base base;
+	struct journal outcomes;
 	struct journal_reader input;
 	struct outcomes before; /* what the stage before publishes; unused in the first stage */
 	struct leader leader;	/* a passive slave's */

@@ -38,6 +38,7 @@ static void on_fatal_signal(int number)
 	if (runner->outcomes.control != NULL) {
 		failover = page_open_failover(runner->role.page);
 		if (failover != NULL) {
+			failover->role = ROLE_REPLICA;
 			failover->stage = runner->role.options.stage;
 			failover->replica = runner->role.options.number;
 			failover->incarnation = runner->role.options.incarnation;

@@ -75,7 +75,7 @@ static void set_up(const struct config *config, const char *traffic, uint32_t co
 	egress.ports = ports;
 	egress.ports_count = 2;
 	egress.protect = protect;
-	must(journal_attach(&egress.base, &base, GATE_REQUIRED, 0, "egress", 0), "base journal");
+	must(journal_attach(&egress.input, &base, GATE_REQUIRED, 0, "egress", 0), "base journal");
 	for (uint32_t r = 0; r < count; r++) {
 		struct journal_reader reader;
 

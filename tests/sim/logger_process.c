@@ -37,7 +37,7 @@ static void logger_main(void *argument)
 	struct logger_process *self = argument;
 	struct logger *logger = &self->logger;
 	struct idle idle = {.shares_core = true};
-	struct journal *const waits[] = {&logger->base};
+	struct journal *const waits[] = {&logger->base.journal};
 	struct message hello = hello_of(self->process, ROLE_LOGGER);
 	enum status status;
 
@@ -45,6 +45,7 @@ static void logger_main(void *argument)
 	logger->kind = (enum logger_role)self->process->number;
 	logger->role = &self->role;
 	logger->counts = &page->loggers[logger->kind];
+	logger->service = &page->services[logger->kind];
 	logger->disk = config->durability == DURABILITY_DISK;
 	logger->keeps = config->retention_bytes > 0 || logger->disk;
 	logger->store = disks[logger->kind];

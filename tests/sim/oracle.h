@@ -17,6 +17,11 @@ void oracle_observe(void);
 void oracle_sent(const uint8_t *frame, uint32_t length);
 void oracle_alarm(const char *text, uint32_t bytes);
 
+/* What the world has of the outputs; a sequencer goes on behind `handed` of them. */
+uint64_t oracle_sent_count(void);
+uint64_t oracle_alarms_count(void);
+void oracle_resumed(uint64_t handed);
+
 /* The run is over: all must be there. */
 void oracle_end(void);
 

@@ -66,7 +66,7 @@ static void make_input(struct plan *plan, struct dice *dice)
 	plan->first_sequence = chance(dice, 2) ? 0 : (1ull << 28) - roll(dice, 200);
 }
 
-static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
+static void make_fault(struct plan *plan, struct dice *dice)
 {
 	struct planned_fault *fault = &plan->faults[plan->faults_count];
 	static const enum fault_kind kinds[] = {SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL, SIM_KILL,
@@ -80,13 +80,8 @@ static void make_fault(struct plan *plan, struct dice *dice, bool fatal)
 		.stage = (uint32_t)roll(dice, plan->stages),
 		.for_ns = 1000000 * (1 + roll(dice, chance(dice, 2) ? 5 : 80)),
 		.point = (enum fault_point)roll(dice, FAULT_POINTS)};
-	if (fatal && plan->faults_count == 0) {
-		fault->kind = chance(dice, 3)	? SIM_KILL
-			      : chance(dice, 2) ? SIM_DISK_ERROR
-						: SIM_DISK_FULL;
-		fault->victim = chance(dice, 2) ? PROCESS_SEQUENCER : PROCESS_LOGGER;
-		plan->disk |= fault->kind != SIM_KILL;
-	}
+	if (chance(dice, 8))
+		fault->victim = PROCESS_SEQUENCER;
 	if (fault->kind == SIM_CORRUPT)
 		fault->victim = PROCESS_REPLICA;
 	/* The leader's record of what nobody can recompute has no second copy in memory yet. */
@@ -190,7 +185,6 @@ void plan_make(struct plan *plan, uint64_t seed)
 {
 	struct dice dice = {(seed * 2 + 1) * 0xd1342543de82ef95ull | 1};
 	uint32_t faults;
-	bool fatal;
 
 	for (uint32_t i = 0; i < 8; i++)
 		(void)random_next(&dice.state);
@@ -205,10 +199,10 @@ void plan_make(struct plan *plan, uint64_t seed)
 	plan->uneven = chance(&dice, 3);
 	if (chance(&dice, 8))
 		make_flood(plan, &dice);
-	fatal = chance(&dice, 40);
+	plan->port_tells = chance(&dice, 2);
 	faults = (uint32_t)roll(&dice, 5);
-	for (uint32_t i = 0; i < faults + fatal; i++) {
-		make_fault(plan, &dice, fatal);
+	for (uint32_t i = 0; i < faults; i++) {
+		make_fault(plan, &dice);
 		if (chance(&dice, 8))
 			make_twin(plan, &dice);
 	}
@@ -228,11 +222,7 @@ void plan_make(struct plan *plan, uint64_t seed)
 
 bool plan_is_fatal(const struct plan *plan)
 {
-	for (uint32_t i = 0; i < plan->faults_count; i++)
-		if (!plan->protect || (plan->faults[i].kind < SIM_CORRUPT &&
-					      plan->faults[i].victim == PROCESS_SEQUENCER))
-			return true;
-	return false;
+	return !plan->protect && plan->faults_count > 0;
 }
 
 void plan_shrink(struct plan *plan, uint32_t without, uint32_t packets)

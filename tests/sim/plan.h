@@ -67,6 +67,7 @@ extern const char *const fault_kind_texts[FAULT_KINDS];
 	X(ABORT, "a transaction aborts")                                                           \
 	X(SEQUENCE_WRAP, "the wire form of the packet ID wraps")                                   \
 	X(DUPLICATE_MESSAGE, "a message comes twice")                                              \
+	X(GATEWAY_TAKEOVER, "a gateway goes on where a former one died")                           \
 	X(RUN_FAILED, "a fault that nothing survives ends the run")
 
 enum sometimes {
@@ -122,6 +123,7 @@ struct plan {
 	uint64_t message_ns;
 	uint32_t duplicate; /* one in so many messages; 0: none */
 	uint32_t port_take; /* a port takes so many at a time */
+	bool port_tells;    /* and can tell a successor what it has */
 	bool uneven;	    /* some processes are much slower than others */
 	struct planned_fault faults[PLAN_FAULTS_MAX];
 	uint32_t faults_count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/sim/processes.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,7 @@ uint32_t journal_stage(const char *name)
 
 bool process_may_fail(const struct process *process)
 {
-	return process->kind != PROCESS_SUPERVISOR &&
-	       (process->kind != PROCESS_SEQUENCER || plan_is_fatal(world.plan));
+	return process->kind != PROCESS_SUPERVISOR;
 }
 
 bool processes_ended_well(void)
@@ -111,7 +111,9 @@ static void obey(const struct message *order)
 
 	if (order->type == MESSAGE_START && found == NULL)
 		start_process(order);
-	if (order->type == MESSAGE_KILL && found != NULL)
+	if (order->type == MESSAGE_KILL && found != NULL && order->value == SIGSTOP)
+		found->stopped = true;
+	else if (order->type == MESSAGE_KILL && found != NULL)
 		process_kill(found);
 	if (order->type == MESSAGE_DONE)
 		supervisor.done = world.over = true;

@@ -34,8 +34,11 @@ bool process_may_fail(const struct process *process);
 /* A journal's stage, from its name. */
 uint32_t journal_stage(const char *name);
 
-/* Lines of the base journal below this may be overwritten. */
-uint64_t base_overwritten(void);
+/*
+ * Lines of the last gateway's base journal, which begins at *first_line, below this may be
+ * overwritten.
+ */
+uint64_t base_overwritten(uint64_t *first_line);
 
 /* What cannot be recomputed. */
 uint64_t answer_of_the_world(void);

@@ -16,18 +16,20 @@
 
 static struct ingress *base_ingress;
 
-uint64_t base_overwritten(void)
+uint64_t base_overwritten(uint64_t *first_line)
 {
 	const struct journal_writer *writer = base_ingress == NULL ? NULL : &base_ingress->writer;
 
-	return writer == NULL || writer->journal == NULL
-		       ? 0
-		       : writer->limit - writer->journal->ring_lines;
+	*first_line = 0;
+	if (writer == NULL || writer->journal == NULL)
+		return 0;
+	*first_line = writer->journal->control->first_line;
+	return writer->limit - writer->journal->ring_lines;
 }
 
 struct sequencer_process {
 	struct role role;
-	struct journal base;
+	struct base base;
 	struct port ports[2];
 	struct ingress ingress;
 	struct egress egress;
@@ -79,8 +81,26 @@ static enum status source_receive(struct port *port, struct batch_writer *batch,
 		record->clock_ns = self->clock_ns;
 		counts->bytes += length;
 	}
+	port->place = (struct page_place){self->ordinal, self->clock_ns};
 	self->next_ns = world.now_ns + world_random((uint32_t)plan->gap_ns);
 	return STATUS_OK;
+}
+
+static enum status source_resume(struct port *port)
+{
+	struct sequencer_process *self = port->self;
+
+	if (port->place.frames > 0) {
+		self->ordinal = port->place.frames;
+		self->clock_ns = port->place.clock_ns;
+	}
+	return STATUS_OK;
+}
+
+static uint64_t sink_sent(struct port *port)
+{
+	(void)port;
+	return oracle_sent_count();
 }
 
 static enum status sink_receive(struct port *port, struct batch_writer *batch,
@@ -114,8 +134,13 @@ static uint32_t sink_send(struct port *port, struct port_frame *frames, uint32_t
 	return took;
 }
 
-static const struct port_ops source_ops = {.receive = source_receive};
+static const struct port_ops source_ops = {.receive = source_receive, .resume = source_resume};
+/* One that can tell what it has, as a capture; and a device, which cannot. */
 static const struct port_ops sink_ops = {.receive = sink_receive,
+	.reserve = sink_reserve,
+	.send = sink_send,
+	.sent = sink_sent};
+static const struct port_ops device_ops = {.receive = sink_receive,
 	.reserve = sink_reserve,
 	.send = sink_send};
 
@@ -131,7 +156,7 @@ static void tell_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, con
 static bool on_sequencer_message(void *context, const struct message *message,
 	struct message *answer)
 {
-	static const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0};
+	static const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0, true};
 	struct sequencer_process *self = context;
 	enum status status;
 
@@ -153,8 +178,9 @@ static void egress_main(void *argument)
 	struct journal *waits[IDLE_JOURNALS_MAX];
 	uint32_t last = world.plan->stages - 1;
 
-	BUG_ON(journal_attach(&self->egress.base, &self->base, GATE_REQUIRED, 0, "egress", 0) !=
-		STATUS_OK);
+	self->egress.alarms_told = oracle_alarms_count();
+	BUG_ON(egress_attach(&self->egress, &self->role.place) != STATUS_OK);
+	oracle_resumed(self->egress.counts->streams[1].handed);
 	self->attached = 1;
 	while (!page->stop) {
 		for (uint32_t s = 0; s <= last; s++)
@@ -163,7 +189,7 @@ static void egress_main(void *argument)
 			idle_worked(&idle);
 			continue;
 		}
-		waits[0] = &self->base;
+		waits[0] = &self->egress.base.journal;
 		idle_round(&idle, waits,
 			outcomes_waits(&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX),
 			1000000);
@@ -171,22 +197,24 @@ static void egress_main(void *argument)
 	idle_reset(&idle);
 }
 
-static void ingress_open(struct sequencer_process *self)
+static void ports_open(struct sequencer_process *self)
 {
 	const struct plan *plan = world.plan;
 	struct ingress *ingress = &self->ingress;
 
 	self->ports[0] =
 		(struct port){.ops = &source_ops, .self = self, .waits = true, .trace_clock = true};
-	self->ports[1] = (struct port){.ops = &sink_ops, .self = self, .number = 1, .waits = true};
+	self->ports[1] = (struct port){.ops = plan->port_tells ? &sink_ops : &device_ops,
+		.self = self,
+		.number = 1,
+		.waits = true};
 	self->clock_ns = 1600000000ull * SECOND_NS;
 	ingress->counts = &page->ingress;
 	ingress->ports = self->ports;
 	ingress->ports_count = 2;
 	ingress->trace_clock = plan->seed % 3 != 0;
 	ingress->patience_ns = config->hang_ms * 20000000ull;
-	ingress->epoch = 1;
-	ingress->next_packet_no = 1;
+	ingress->epoch = self->base.epoch;
 	ingress->next_sequence = plan->first_sequence;
 	egress_open(&self->egress, page, self->stages, plan->stages);
 	self->egress.ports = self->ports;
@@ -195,7 +223,6 @@ static void ingress_open(struct sequencer_process *self)
 	self->egress.passive = plan->passive[plan->stages - 1];
 	self->egress.wait_disk = plan->disk;
 	self->egress.alarm = tell_alarm;
-	self->egress.counts->mismatch_batch = NO_BATCH;
 }
 
 static void sequencer_main(void *argument)
@@ -203,21 +230,25 @@ static void sequencer_main(void *argument)
 	struct sequencer_process *self = argument;
 	struct idle idle = {.shares_core = true};
 	struct message hello = hello_of(self->process, ROLE_SEQUENCER);
+	struct page_admitted from;
 	enum status status;
 
 	role_begin(&self->role, 0, 0, 0);
 	self->stages = calloc(world.plan->stages, sizeof(*self->stages));
-	if (journal_shm_create(&self->base, &self->role.place, BASE_JOURNAL_NAME,
-		    config->journal_bytes, 0, 0, false) != STATUS_OK) {
-		page_fail(page, "the base journal is there already");
-		process_end(self->process, "ends");
-	}
-	BUG_ON(journal_writer_open(&self->ingress.writer, &self->base, 0) != STATUS_OK);
+	self->base = (struct base){.page = page, .place = &self->role.place};
+	BUG_ON(base_create(&self->base, config->journal_bytes, &from) != STATUS_OK);
+	BUG_ON(journal_writer_open(&self->ingress.writer, &self->base.journal, 0) != STATUS_OK);
 	base_ingress = &self->ingress;
-	ingress_open(self);
+	ports_open(self);
+	BUG_ON(ingress_resume(&self->ingress, &from) != STATUS_OK);
+	base_announce(&self->base);
+	FAULT_POINT(GATEWAY_ANNOUNCED);
+	if (self->base.epoch > 1)
+		sometimes(SOMETIMES_GATEWAY_TAKEOVER);
 	(void)thread_start(self->process, "egress", egress_main, self);
 	while (!self->attached)
 		world_sleep(100000);
+	counter_add(&page->services[SERVICE_SEQUENCER].starts, 1);
 	(void)!control_start(&self->control, "", &hello, on_sequencer_message, self);
 	while (!self->go && !page->stop)
 		world_sleep(100000);
@@ -225,9 +256,10 @@ static void sequencer_main(void *argument)
 		uint64_t wall_ns = self->ingress.trace_clock ? 0
 							     : world.now_ns + world.wall_offset_ns;
 
+		counter_add(&page->services[SERVICE_SEQUENCER].beat, 1);
 		if (ingress_work(&self->ingress, world.now_ns, wall_ns, &status) > 0) {
 			if (self->ingress.writer.wake_needed)
-				idle_wake(&self->base);
+				idle_wake(&self->base.journal);
 			idle_worked(&idle);
 			continue;
 		}

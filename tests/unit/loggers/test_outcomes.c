@@ -108,7 +108,7 @@ static void publish_fold(uint32_t replica)
 
 static enum status attach(uint32_t replica, uint64_t from_batch)
 {
-	struct outcomes_reading reading = {GATE_REPLICA, "test", from_batch};
+	struct outcomes_reading reading = {GATE_REPLICA, "test", from_batch, false};
 	enum status status = outcomes_attach(&outcomes, &place, name_of(replica), replica,
 		replica + 1, &reading);
 
@@ -220,7 +220,7 @@ static void test_sealed(void **state)
 
 static void *attach_elsewhere(void *argument)
 {
-	struct outcomes_reading reading = {GATE_REPLICA, "test", 0};
+	struct outcomes_reading reading = {GATE_REPLICA, "test", 0, false};
 
 	(void)argument;
 	assert_int_equal(outcomes_attach(&outcomes, &place, name_of(0), 0, 1, &reading), STATUS_OK);
@@ -273,7 +273,7 @@ static void test_corrupt(void **state)
 /* Two lives of one replica: the newer one's journal was left first. */
 static void test_left_in_any_order(void **state)
 {
-	const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0};
+	const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0, false};
 
 	(void)state;
 	outcomes.accounts = true;

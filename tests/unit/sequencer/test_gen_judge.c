@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/batch.h"
-#include "sequencer/gen_judge.h"
+#include "core/gen_judge.h"
 #include "sequencer/port.h"
 
 #define FRAMES 128
@@ -79,10 +79,10 @@ static void test_rows(void **state)
 		memset(&judge, 0, sizeof(judge));
 		for (uint32_t n = 0; n < rows[i].count; n++)
 			judge_number(&judge, rows[i].numbers[n]);
-		assert_int_equal(judge.seen, rows[i].count);
-		assert_int_equal(judge.missing, rows[i].missing);
-		assert_int_equal(judge.duplicated, rows[i].duplicated);
-		assert_int_equal(judge.reordered, rows[i].reordered);
+		assert_int_equal(gen_judge_counts(&judge)->seen, rows[i].count);
+		assert_int_equal(gen_judge_counts(&judge)->missing, rows[i].missing);
+		assert_int_equal(gen_judge_counts(&judge)->duplicated, rows[i].duplicated);
+		assert_int_equal(gen_judge_counts(&judge)->reordered, rows[i].reordered);
 	}
 }
 
@@ -106,9 +106,10 @@ static void test_long_runs(void **state)
 			rounds++;
 		}
 	}
-	assert_int_equal(judge.reordered, rounds);
-	assert_int_equal(judge.duplicated, rounds * 2);
-	assert_int_equal(judge.missing, rounds + 2); /* the last round is not over */
+	assert_int_equal(gen_judge_counts(&judge)->reordered, rounds);
+	assert_int_equal(gen_judge_counts(&judge)->duplicated, rounds * 2);
+	assert_int_equal(gen_judge_counts(&judge)->missing,
+		rounds + 2); /* the last round is not over */
 }
 
 /* A repetition from beyond the window is no mark for a number of the window. */
@@ -120,13 +121,13 @@ static void test_old_repetition(void **state)
 	for (uint64_t n = 0; n < GEN_WINDOW + 1000ull; n++)
 		if (n != GEN_WINDOW + 7)
 			judge_number(&judge, n);
-	assert_int_equal(judge.missing, 1);
+	assert_int_equal(gen_judge_counts(&judge)->missing, 1);
 	judge_number(&judge, 7);
-	assert_int_equal(judge.duplicated, 1);
+	assert_int_equal(gen_judge_counts(&judge)->duplicated, 1);
 	judge_number(&judge, GEN_WINDOW + 7);
-	assert_int_equal(judge.reordered, 1);
-	assert_int_equal(judge.missing, 0);
-	assert_int_equal(judge.duplicated, 1);
+	assert_int_equal(gen_judge_counts(&judge)->reordered, 1);
+	assert_int_equal(gen_judge_counts(&judge)->missing, 0);
+	assert_int_equal(gen_judge_counts(&judge)->duplicated, 1);
 }
 
 static void test_other_frames(void **state)
@@ -139,7 +140,7 @@ static void test_other_frames(void **state)
 		gen_judge_frame(&judge, other, bytes);
 	for (uint32_t bytes = 0; bytes < number_at + 8; bytes++)
 		gen_judge_frame(&judge, frame, bytes);
-	assert_int_equal(judge.seen, 0);
+	assert_int_equal(gen_judge_counts(&judge)->seen, 0);
 }
 
 int main(void)
