@@ -54,8 +54,10 @@ enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 	else if (strcmp(action, "kill") != 0)
 		return STATUS_INVALID;
 	if (parse_service(spec, target))
-		return parse_moment(spec, moment) && spec->at_packet == 0 ? STATUS_OK
-									  : STATUS_INVALID;
+		return parse_moment(spec, moment) &&
+				       (spec->at_packet == 0 || spec->service == SERVICE_SEQUENCER)
+			       ? STATUS_OK
+			       : STATUS_INVALID;
 	slash = strchr(target, '/');
 	if (slash == NULL || slash == target)
 		return STATUS_INVALID;

@@ -25,8 +25,8 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 	if (fault_spec_parse(&spec, text) != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"'%.100s' is not a fault: use kill|stop STAGE/master|slave "
-			"[@packet=K|@time=S], or kill|stop sequencer|manager|logger/NAME "
-			"[@time=S]",
+			"[@packet=K|@time=S], or kill|stop sequencer [@packet=K|@time=S], "
+			"or kill|stop manager|logger/NAME [@time=S]",
 			text);
 		return STATUS_INVALID;
 	}

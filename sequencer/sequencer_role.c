@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -107,6 +108,33 @@ static uint64_t wall_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+/* A fault that this process raises itself: right after the batch that holds its packet. */
+static void raise_due(struct sequencer *self)
+{
+	struct page *page = self->role.page;
+
+	for (uint32_t i = 0; i < atomic_read_relaxed(&page->faults_count); i++) {
+		struct page_fault *fault = &page->faults[i];
+		struct page_failover *failover;
+		uint32_t armed = FAULT_ARMED;
+
+		if (fault->target != TARGET_SERVICE || fault->stage != SERVICE_SEQUENCER ||
+			fault->at_packet == 0 || fault->at_packet >= self->ingress.next_packet_no ||
+			!atomic_swap_if(&fault->state, &armed, (uint32_t)FAULT_RAISED))
+			continue;
+		failover = page_open_failover(page);
+		if (failover != NULL) {
+			failover->role = ROLE_SEQUENCER;
+			failover->action = fault->action;
+			failover->at_packet = fault->at_packet;
+			failover->incarnation = page->services[SERVICE_SEQUENCER].starts;
+			failover->open = 1;
+			atomic_write_release(&failover->t0_ns, mono_ns());
+		}
+		raise(fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
+	}
+}
+
 static void ingress_main(struct sequencer *self)
 {
 	struct idle idle = {.shares_core = role_take_core(&self->role, 0)};
@@ -122,6 +150,8 @@ static void ingress_main(struct sequencer *self)
 		if (ingress_work(&self->ingress, mono_ns(), clock_ns, &status) > 0) {
 			if (self->ingress.writer.wake_needed)
 				idle_wake(&self->base.journal);
+			if (atomic_read_relaxed(&self->role.page->faults_count) != 0)
+				raise_due(self);
 			idle_worked(&idle);
 			continue;
 		}

@@ -100,24 +100,26 @@ def udp(address, start, crash, end):
     probe.connect((address, PORTS["udp"]))
     probe.setblocking(False)
     gaps, echoes, seen, twice, sent, last = Waits(start, crash), Waits(start, crash), set(), 0, 0, start
-    total = int((end - start) * 1000)
-    until = end + 1
+    total, until, errors = int((end - start) * 1000), end + 1, set()
     while (at := now()) < until and (sent < total or len(seen) < sent):
         due = start + sent / 1000 if sent < total else until
-        if select.select([probe], [], [], max(0.0, due - at))[0]:
-            number = struct.unpack("!Q", probe.recv(64)[:8])[0]
-            at = now()
-            gaps.add(last, at)
-            echoes.add(start + number / 1000, at)
-            last = at
-            twice += number in seen
-            seen.add(number)
-        while sent < total and start + sent / 1000 <= now():
-            probe.send(struct.pack("!Q", sent) + bytes(56))
-            sent += 1
+        try:
+            if select.select([probe], [], [], max(0.0, due - at))[0]:
+                number = struct.unpack("!Q", probe.recv(64)[:8])[0]
+                at = now()
+                gaps.add(last, at)
+                echoes.add(start + number / 1000, at)
+                last = at
+                twice += number in seen
+                seen.add(number)
+            while sent < total and start + sent / 1000 <= now():
+                sent += 1
+                probe.send(struct.pack("!Q", sent - 1) + bytes(56))
+        except OSError as problem:  # an ICMP error: the probe that it is about is lost
+            errors.add(str(problem))
     gaps.add(last, max(last, end))  # it may never have come back
     echo = {"echo_" + name: value for name, value in echoes.ms().items()}
-    report(sent=sent, lost=sent - len(seen), duplicated=twice, **gaps.ms(), **echo)
+    report(sent=sent, lost=sent - len(seen), duplicated=twice, errors=sorted(errors), **gaps.ms(), **echo)
 
 
 async def exchange(reader, writer, line):
@@ -206,7 +208,7 @@ def bulk(address, start, crash, end):
         wrong += data != twice[at : at + len(data)]
         count += len(data)
 
-    time.sleep(start - now())
+    time.sleep(max(0.0, start - now()))
     try:
         fetch_bulk(address, size, rate, take)
     except OSError as problem:

@@ -307,34 +307,36 @@ routers_down() { cat "$OUT"/keepalived?.err 2>/dev/null | grep -c '(lan) Enterin
 
 # The clients, and in their midst the crash.
 crash() { # SETUP
-	local ns=mid victims interfaces='' times what when crash clients=()
+	local ns=mid victims interfaces='' times what when crash ask=(conntrack -L)
+	local -A clients=()
 	case $1 in
 	understudy) victims=$(pid_of master) ;;
 	slave) victims=$(pid_of slave) ;;
 	routers) ns=r1 victims=$(ip netns pids ${NS}r1 | tr '\n' ' ') interfaces='lan wan sync' ;;
 	esac
-	times=$(python3 -c "import time; t = time.monotonic() + 1.5; print(t, t + $BEFORE_S, t + $BEFORE_S + $AFTER_S)")
+	times=$(python3 -c "import time; t = time.monotonic() + 2; print(t, t + $BEFORE_S, t + $BEFORE_S + $AFTER_S)")
 	read -r _ when _ <<<"$times"
 	start $ns crash python3 "$COMPARE/clients.py" crash "$when" "$victims" "$interfaces"
 	crash=$!
 	for what in udp short talk fresh bulk; do
 		# shellcheck disable=SC2086 # three times
 		start in $what python3 "$COMPARE/clients.py" $what $SERVER $times
-		clients+=($!)
+		clients[$what]=$!
 	done
 	if [ "$1" = routers ]; then # what the survivor knows when the other is dead, and before it takes over
-		what=(conntrack -L)
-		[ "$EXTERNAL" = off ] || what=(conntrackd -C "$WORK/conntrackd2.conf" -e)
-		start r2 survivor python3 "$COMPARE/clients.py" at "$when" 0.005 "${what[@]}"
+		[ "$EXTERNAL" = off ] || ask=(conntrackd -C "$WORK/conntrackd2.conf" -e)
+		start r2 survivor python3 "$COMPARE/clients.py" at "$when" 0.003 "${ask[@]}"
 		disown $!
 	fi
 	wait $crash || fail "no crash: $(tail -n 1 "$OUT/crash.err")"
 	if [ "$1" = routers ]; then
 		in_ns r1 conntrack -L >"$OUT/dead" 2>/dev/null
 	else
-		"$UNDERSTUDY" status --json --run-dir "$RUN_DIR" >"$OUT/survivor"
+		"$UNDERSTUDY" status --json --run-dir "$RUN_DIR" >"$OUT/survivor.out"
 	fi
-	wait "${clients[@]}"
+	for what in "${!clients[@]}"; do
+		wait "${clients[$what]}" || fail "$1: the client $what: $(tail -n 1 "$OUT/$what.err")"
+	done
 }
 fastest() {
 	start in fastest python3 "$COMPARE/clients.py" fastest $SERVER 2

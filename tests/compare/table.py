@@ -88,16 +88,16 @@ def result(folder):
     loaded = os.path.join(folder, "fastest_protected")
     if os.path.exists(os.path.join(at, "report.json")):
         report = load(at, "report.json")
-        found["state_entries"] = load(at, "survivor")["vnfs"]["edge"]["nat/nat_out/entries"]
+        found["state_entries"] = load(at, "survivor.out")["vnfs"]["edge"]["nat/nat_out/entries"]
         found["digest_mismatches"] = report["digest_mismatches"]
         found["restored_ms"] = round(report["failovers"][0]["restored_us"] / 1e3, 1)
         found["needless_takeovers"] = len(report["failovers"]) - 1
         if os.path.exists(loaded):
             found["needless_takeovers"] += len(load(loaded, "report.json")["failovers"])
     else:
-        survivor = entries(at, "survivor")
-        found["state_entries"] = len(survivor)
-        found["state_missing"] = len(entries(at, "dead") - survivor)
+        dead, survivor = entries(at, "dead"), entries(at, "survivor.out")
+        if survivor <= dead:  # else it had taken over when it was looked at
+            found["state_entries"], found["state_missing"] = len(survivor), len(dead - survivor)
         found["needless_takeovers"] = load(at, "takeovers") - 2
         if os.path.exists(loaded):
             found["needless_takeovers"] += load(loaded, "takeovers") - 1

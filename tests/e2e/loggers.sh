@@ -50,8 +50,8 @@ for durability in process disk; do
 		kill -$signal $(logger_pid $logger) || problem+="no $logger logger; "
 		await_end
 		settle "$durability: the $logger logger gets SIG$signal" "$problem$(why out "$CLEAN" "$gaps" \
-			'len(r["failovers"]) == 0' "r['log']['restarts'] == {**dict.fromkeys(('packets', 'determinants', 'progress'), 0), '$logger': 1}" \
-			'r["log"]["folds"] > 0')"
+			'[f["role"] for f in r["failovers"]] == ["logger"]' 'r["failovers"][0]["restored_us"] > 0' \
+			"{k: v for k, v in r['log']['restarts'].items() if v} == {'$logger': 1}" 'r["log"]["folds"] > 0')"
 	done; done
 	for role in edge/0 edge/1; do
 		begin "durability=$durability"
@@ -66,7 +66,7 @@ for durability in process disk; do
 	kill -9 $pids || problem+="not all were there; "
 	await_end
 	settle "$durability: all loggers and the manager die at once" "$problem$(why out "$CLEAN" "$gaps" \
-		'len(r["failovers"]) == 0' 'r["log"]["folds"] > 0')"
+		'all(f["role"] in ("logger", "manager") for f in r["failovers"])' 'r["log"]["folds"] > 0')"
 done
 
 # A disk that others fill up: admission stands still, and goes on when there is room.
