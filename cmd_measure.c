@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * measure: runs a chain under load, kills a master again and again, each time once redundancy is
- * restored; then runs it as long without a fault, for comparison. The figures are those of the
- * runs' own reports.
+ * measure: runs a chain under load and kills or stops one of its processes, or two at once, again
+ * and again, each time once all is in its place again; then runs it as long without a fault, for
+ * comparison. Whom it meets comes from a seed. The figures are those of the chain's control page.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "core/fault_spec.h"
 #include "core/random.h"
 #include "loggers/idle.h"
 #include "measure.h"
@@ -25,6 +26,8 @@
 #define BEFORE_NS 5000000ull	  /* of a timeline, before its kill */
 #define AFTER_NS 15000000ull	  /* and after it */
 #define POLL_US 500
+#define SHOW_NS 10000000000ull
+#define QUIET_US 1000000 /* until what a fault leaves is gone */
 
 struct session {
 	const struct options *options;
@@ -33,53 +36,9 @@ struct session {
 	char dir[64], run_dir[80], report[96], log[96], input[PATH_BYTES];
 	struct role chain; /* the running chain's page; page NULL: not mapped */
 	pid_t pid;
+	uint64_t shown_ns;
 	char error[CONFIG_ERROR_BYTES];
 };
-
-const char *const measure_figure_names[MEASURE_FIGURES] = {"detection", "promotion",
-	"first release", "outage", "redundancy restored"};
-static const char *const figure_keys[MEASURE_FIGURES] = {"detect_us", "promote_us",
-	"first_release_us", "outage_us", "restored_us"};
-
-static double figure_of(const struct measure_kill *kill, enum measure_figure figure)
-{
-	const double figures[MEASURE_FIGURES] = {kill->detect_us, kill->promote_us,
-		kill->first_release_us, kill->outage_us, kill->restored_us};
-
-	return figures[figure];
-}
-
-static int by_value(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-double measure_quantile(const struct measure *measure, uint32_t stage, enum measure_figure figure,
-	double fraction)
-{
-	static double values[KILLS_MAX];
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < measure->kills_count; i++)
-		if (stage == UINT32_MAX || measure->kills[i].stage == stage)
-			values[count++] = figure_of(&measure->kills[i], figure);
-	if (count == 0)
-		return 0;
-	qsort(values, count, sizeof(values[0]), by_value);
-	return values[fraction >= 1 ? count - 1 : (uint32_t)(fraction * count)];
-}
-
-const struct measure_kill *measure_median_kill(const struct measure *measure)
-{
-	double median = measure_quantile(measure, UINT32_MAX, MEASURE_OUTAGE, 0.5);
-
-	for (uint32_t i = 0; i < measure->kills_count; i++)
-		if (measure->kills[i].outage_us == median)
-			return &measure->kills[i];
-	return NULL;
-}
 
 /* The supervisor's process; its words go to a file. */
 static bool start_chain(struct session *self)
@@ -200,23 +159,21 @@ static json_t *end_chain(struct session *self)
 	return report;
 }
 
-/* Keeps what was released around a kill; the ring holds it for long enough. */
-static void keep_timeline(const struct page *page, const struct page_failover *failover,
-	struct measure_kill *kill)
+/* Keeps what was released around a fault; the ring holds it for long enough. */
+static void keep_timeline(const struct page *page, struct measure_record *record)
 {
 	uint64_t count = atomic_read_acquire(&page->egress.releases_count);
 	uint64_t first = count < RELEASES_MAX / 2 ? 0 : count - RELEASES_MAX / 2;
+	uint64_t t0_ns = record->failover.t0_ns;
 
-	kill->failover = *failover;
-	kill->timeline.releases = calloc(TIMELINE_MAX, sizeof(struct page_release));
-	if (kill->timeline.releases == NULL)
+	record->timeline.releases = calloc(TIMELINE_MAX, sizeof(struct page_release));
+	if (record->timeline.releases == NULL)
 		return;
-	for (uint64_t i = first; i < count && kill->timeline.count < TIMELINE_MAX; i++) {
+	for (uint64_t i = first; i < count && record->timeline.count < TIMELINE_MAX; i++) {
 		struct page_release release = page->egress.releases[i % RELEASES_MAX];
 
-		if (release.at_ns + BEFORE_NS >= kill->failover.t0_ns &&
-			release.at_ns <= kill->failover.t0_ns + AFTER_NS)
-			kill->timeline.releases[kill->timeline.count++] = release;
+		if (release.at_ns + BEFORE_NS >= t0_ns && release.at_ns <= t0_ns + AFTER_NS)
+			record->timeline.releases[record->timeline.count++] = release;
 	}
 }
 
@@ -225,72 +182,85 @@ static void show_progress(const struct session *self, uint64_t started_ns)
 	const struct measure *measure = self->measure;
 	double seconds = (double)(mono_ns() - started_ns) / 1e9;
 
-	if (!isatty(STDERR_FILENO) && measure->kills_count % 50 != 0)
+	if (!isatty(STDERR_FILENO) && mono_ns() < self->shown_ns + SHOW_NS)
 		return;
-	fprintf(stderr, "%s%u of %llu kills in %.0f s, about %.0f s to go%s",
-		isatty(STDERR_FILENO) ? "\r" : "", measure->kills_count,
+	((struct session *)self)->shown_ns = mono_ns();
+	fprintf(stderr, "%s%u of %llu faults in %.0f s, about %.0f s to go%s",
+		isatty(STDERR_FILENO) ? "\r" : "", measure->faults_count,
 		(unsigned long long)self->options->kills, seconds,
-		seconds / measure->kills_count *
-			(double)(self->options->kills - measure->kills_count),
+		seconds / measure->faults_count *
+			(double)(self->options->kills - measure->faults_count),
 		isatty(STDERR_FILENO) ? "   " : "\n");
 	fflush(stderr);
 }
 
-/* One kill, to the restored redundancy. */
-static bool kill_once(struct session *self, uint64_t *random)
+/* One of the components, killed or stopped. */
+static bool raise_one(struct session *self, uint32_t component, bool stop)
+{
+	const struct measure_component *one = &self->measure->components[component];
+	char text[NAME_BYTES * 2];
+
+	snprintf(text, sizeof(text), "%s %s", stop ? "stop" : "kill", one->name);
+	self->measure->faults_count++;
+	return inject_fault(self->run_dir, text, self->error);
+}
+
+/* What the fault, or the two, left on the page; those that nobody asked for are told apart. */
+static void take_records(struct session *self, uint32_t from, uint32_t row)
 {
 	struct measure *measure = self->measure;
 	const struct page *page = self->chain.page;
-	uint32_t number = measure->kills_count, stage;
-	struct measure_kill *kill = &measure->kills[number];
-	const struct page_failover *failover = &page->failovers[number];
-	char text[NAME_BYTES + 16];
-	uint64_t until_ns = mono_ns() + RESTORE_NS;
-	bool kept = false;
+
+	for (uint32_t i = from; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct measure_record *record = &measure->records[measure->records_count++];
+
+		record->failover = page->failovers[i];
+		/* Nobody waits for a new leader where every replica's word counts. */
+		if (measure->config->stages[record->failover.stage].variant == VARIANT_ACTIVE)
+			record->failover.promoted_ns = 0;
+		record->row = record->failover.action == 0 ? MEASURE_UNASKED : row;
+		measure->unasked += record->failover.action == 0;
+		keep_timeline(page, record);
+	}
+}
+
+/* One fault or two at once, to the restored redundancy. */
+static bool fault_once(struct session *self, uint64_t *random)
+{
+	struct measure *measure = self->measure;
+	const struct page *page = self->chain.page;
+	uint32_t count = measure->components_count, from = page->failovers_count;
+	uint32_t first = (uint32_t)(random_next(random) >> 32) % count;
+	uint32_t second = (first + 1 + (uint32_t)(random_next(random) >> 32) % (count - 1)) % count;
+	bool stop = (random_next(random) >> 32) % 6 == 0 && measure->components[first].stops;
+	bool two = (random_next(random) >> 32) % 8 == 0;
+	uint64_t until_ns = mono_ns() + RESTORE_NS, settled_ns = 0;
 
 	usleep((useconds_t)((PAUSE_NS + random_next(random) % PAUSE_NS) / 1000));
-	stage = (uint32_t)(random_next(random) >> 32) % measure->config->stages_count;
-	kill->stage = stage;
-	snprintf(text, sizeof(text), "kill %s/master", measure->config->stages[stage].name);
-	if (!inject_fault(self->run_dir, text, self->error))
+	if (!raise_one(self, first, stop) || (two && !raise_one(self, second, false)))
 		return false;
 	while (mono_ns() < until_ns) {
 		if (has_ended(self))
 			return fail_with_log(self);
-		if (!kept && atomic_read_acquire(&failover->t0_ns) != 0 &&
-			mono_ns() > failover->t0_ns + AFTER_NS) {
-			keep_timeline(page, failover, kill);
-			kept = true;
-		}
-		if (kept && atomic_read_acquire(&failover->restored_ns) != 0 && is_ready(self)) {
-			measure->kills_count++;
+		if (atomic_read_acquire(&page->failovers_count) < from + 1 + two ||
+			atomic_read_acquire(&page->open_failovers) > 0 || !is_ready(self))
+			settled_ns = 0;
+		else if (settled_ns == 0)
+			settled_ns = mono_ns();
+		if (settled_ns != 0 && mono_ns() > settled_ns + AFTER_NS) {
+			take_records(self, from, two ? MEASURE_TWO : first * 2 + stop);
 			return true;
 		}
 		usleep(POLL_US);
 	}
 	snprintf(self->error, sizeof(self->error),
-		"kill %u: redundancy did not come back in %llu s", number + 1,
-		RESTORE_NS / 1000000000ull);
+		"fault %u, on %s%s%s: redundancy did not come back in %llu s",
+		measure->faults_count, measure->components[first].name, two ? " and " : "",
+		two ? measure->components[second].name : "", RESTORE_NS / 1000000000ull);
 	return false;
 }
 
-static bool take_kills(struct measure *measure)
-{
-	const json_t *failovers = json_object_get(measure->faulty, "failovers");
-
-	for (uint32_t i = 0; i < measure->kills_count; i++) {
-		const json_t *one = json_array_get(failovers, i);
-		double *into[MEASURE_FIGURES] = {&measure->kills[i].detect_us,
-			&measure->kills[i].promote_us, &measure->kills[i].first_release_us,
-			&measure->kills[i].outage_us, &measure->kills[i].restored_us};
-
-		for (int f = 0; f < MEASURE_FIGURES; f++)
-			*into[f] = json_number_value(json_object_get(one, figure_keys[f]));
-	}
-	return json_array_size(failovers) == measure->kills_count;
-}
-
-/* The run with kills, then as long without. */
+/* The run with faults, then as long without. */
 static bool measure_runs(struct session *self)
 {
 	struct measure *measure = self->measure;
@@ -298,21 +268,19 @@ static bool measure_runs(struct session *self)
 
 	if (!start_chain(self) || !wait_until_ready(self))
 		return false;
+	measure_resources(&measure->before, self->pid, &self->chain.place);
 	started_ns = mono_ns();
-	while (measure->kills_count < self->options->kills) {
-		if (!kill_once(self, &random))
+	while (measure->faults_count < self->options->kills) {
+		if (!fault_once(self, &random))
 			return false;
 		show_progress(self, started_ns);
 	}
 	took_ns = mono_ns() - started_ns;
+	usleep(QUIET_US);
+	measure_resources(&measure->after, self->pid, &self->chain.place);
 	measure->faulty = end_chain(self);
 	if (measure->faulty == NULL)
 		return false;
-	if (!take_kills(measure)) {
-		snprintf(self->error, sizeof(self->error),
-			"there were other failovers than those asked for: see the report");
-		return false;
-	}
 	fprintf(stderr, "%sas long without a fault: %.0f s\n", isatty(STDERR_FILENO) ? "\n" : "",
 		(double)took_ns / 1e9);
 	if (!start_chain(self) || !wait_until_ready(self))
@@ -326,85 +294,24 @@ static bool measure_runs(struct session *self)
 	return measure->faultless != NULL;
 }
 
-static void print_rows(const struct measure *measure, uint32_t stage, const char *name)
+static void add_component(struct measure *measure, bool stops, const char *format, const char *name)
 {
-	printf("  %-22s %11s %11s %11s\n", name, "p50", "p99", "max");
-	for (int f = 0; f < MEASURE_FIGURES; f++)
-		printf("    %-20s %8.1f us %8.1f us %8.1f us\n", measure_figure_names[f],
-			measure_quantile(measure, stage, (enum measure_figure)f, 0.5),
-			measure_quantile(measure, stage, (enum measure_figure)f, 0.99),
-			measure_quantile(measure, stage, (enum measure_figure)f, 1));
+	struct measure_component *made = &measure->components[measure->components_count++];
+
+	made->stops = stops;
+	snprintf(made->name, sizeof(made->name), format, name);
 }
 
-static double number_at(const json_t *report, const char *object, const char *key)
+static void list_components(struct measure *measure)
 {
-	const json_t *in = object == NULL ? report : json_object_get(report, object);
+	const struct config *config = measure->config;
 
-	return json_number_value(json_object_get(in, key));
-}
-
-static void print_result(const struct measure *measure)
-{
-	printf("%s: %u masters killed, %.0f packets released\n", measure->config->chain,
-		measure->kills_count, number_at(measure->faulty, "packets", "released"));
-	if (json_is_null(json_object_get(measure->faulty, "lost")))
-		printf("  lost, duplicated, reordered: not judged, there is no gen: traffic\n");
-	else
-		printf("  lost %.0f, duplicated %.0f, reordered %.0f\n",
-			number_at(measure->faulty, NULL, "lost"),
-			number_at(measure->faulty, NULL, "duplicated"),
-			number_at(measure->faulty, NULL, "reordered"));
-	print_rows(measure, UINT32_MAX, "all stages");
-	for (uint32_t s = 0; measure->config->stages_count > 1 && s < measure->config->stages_count;
-		s++)
-		print_rows(measure, s, measure->config->stages[s].name);
-	printf("  release gaps of a run without faults of the same length:\n"
-	       "    %-20s %8.1f us %8.1f us %8.1f us\n",
-		"", number_at(measure->faultless, "release_gaps", "p50_us"),
-		number_at(measure->faultless, "release_gaps", "p99_us"),
-		number_at(measure->faultless, "release_gaps", "max_us"));
-	printf("  %.2f Mpps with the kills, %.2f without\n",
-		number_at(measure->faulty, NULL, "throughput_mpps"),
-		number_at(measure->faultless, NULL, "throughput_mpps"));
-}
-
-static json_t *figures_json(const struct measure *measure, uint32_t stage)
-{
-	json_t *figures = json_object();
-
-	for (int f = 0; f < MEASURE_FIGURES; f++)
-		json_object_set_new(figures, figure_keys[f],
-			json_pack("{s:f, s:f, s:f}", "p50",
-				measure_quantile(measure, stage, (enum measure_figure)f, 0.5),
-				"p99",
-				measure_quantile(measure, stage, (enum measure_figure)f, 0.99),
-				"max",
-				measure_quantile(measure, stage, (enum measure_figure)f, 1)));
-	return figures;
-}
-
-static bool write_report(const struct measure *measure, const char *path)
-{
-	json_t *root = json_pack("{s:i, s:s, s:i, s:I, s:O, s:O}", "version", 1, "chain",
-		measure->config->chain, "kills", (int)measure->kills_count, "seed",
-		(json_int_t)measure->seed, "run", measure->faulty, "run_without_faults",
-		measure->faultless);
-	json_t *stages = json_object();
-	bool written;
-
-	for (uint32_t s = 0; s < measure->config->stages_count; s++)
-		json_object_set_new(stages, measure->config->stages[s].name,
-			figures_json(measure, s));
-	json_object_set_new(root, "all", figures_json(measure, UINT32_MAX));
-	json_object_set_new(root, "stages", stages);
-	for (int i = 0; i < 3; i++) {
-		static const char *const keys[] = {"lost", "duplicated", "reordered"};
-
-		json_object_set(root, keys[i], json_object_get(measure->faulty, keys[i]));
+	for (uint32_t s = 0; s < config->stages_count; s++) {
+		add_component(measure, true, "%s/master", config->stages[s].name);
+		add_component(measure, true, "%s/slave", config->stages[s].name);
 	}
-	written = json_dump_file(root, path, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0;
-	json_decref(root);
-	return written;
+	for (uint32_t i = 0; i <= SERVICES_COUNT; i++)
+		add_component(measure, i < SERVICES_COUNT, "%s", service_names[i]);
 }
 
 /* The traffic must not end before the last kill. */
@@ -440,6 +347,7 @@ static bool prepare(struct session *self, struct config **config)
 	if (role_config(config, &self->role, self->error) != STATUS_OK)
 		return false;
 	self->measure->config = *config;
+	list_components(self->measure);
 	if (strncmp((*config)->ports[0].dev, "pcap:", 5) == 0) {
 		snprintf(self->error, sizeof(self->error),
 			"%s: measure needs traffic that goes on: give --input gen:..., or live "
@@ -469,8 +377,8 @@ static void clean_up(struct session *self, struct config *config)
 		kill(self->pid, SIGTERM);
 		(void)waitpid(self->pid, NULL, 0);
 	}
-	for (uint32_t i = 0; i < self->measure->kills_count; i++)
-		free(self->measure->kills[i].timeline.releases);
+	for (uint32_t i = 0; i < self->measure->records_count; i++)
+		free(self->measure->records[i].timeline.releases);
 	json_decref(self->measure->faulty);
 	json_decref(self->measure->faultless);
 	config_free(config);
@@ -499,8 +407,8 @@ int command_measure(const struct options *options)
 	if (!prepare(&self, &config) || !measure_runs(&self)) {
 		result = fail(self.error);
 	} else {
-		print_result(&measure);
-		if (!write_report(&measure, options->report)) {
+		measure_print(&measure, stdout);
+		if (measure_write(&measure, options->report) != STATUS_OK) {
 			snprintf(self.error, sizeof(self.error), "%.200s: cannot be written",
 				options->report);
 			result = fail(self.error);

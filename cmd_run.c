@@ -34,7 +34,8 @@
 #define STOP_NS 10000000000ull
 #define AGAIN_NS 300000000ull
 #define DRAIN_NS 5000000000ull /* for what is in the chain to go out, after an interrupt */
-#define MANAGER_RESTARTS_MAX 16
+#define MANAGER_FAILURES_MAX 16
+#define MANAGER_SOON_NS 20000000ull /* after its start */
 #define CHILD_SUPERVISOR_FD 3
 
 struct child {
@@ -53,7 +54,8 @@ struct supervisor {
 	struct telemetry telemetry;
 	struct child children[CHILDREN_MAX];
 	int lock_fd, signal_fd, manager_fd;
-	uint32_t manager_restarts;
+	uint32_t manager_restarts, manager_failures;
+	uint64_t manager_started_ns;
 	bool done;
 	bool terminal;
 	uint64_t interrupted_ns; /* 0: not yet */
@@ -185,6 +187,7 @@ static bool start_manager(struct supervisor *self)
 	if (self->manager_fd >= 0)
 		close(self->manager_fd);
 	self->manager_fd = pair[0];
+	self->manager_started_ns = mono_ns();
 	spawn(self, &manager, pair[1]);
 	close(pair[1]);
 	return true;
@@ -228,12 +231,18 @@ static void on_exit_of(struct supervisor *self, struct child *child, int status,
 	if (child->role == ROLE_MANAGER) {
 		bool wanted = !self->done && !self->page->stop && self->page->failed != 2;
 
-		if (wanted && ++self->manager_restarts <= MANAGER_RESTARTS_MAX) {
+		/* One that ends again and again as it starts will not do better. */
+		self->manager_failures = mono_ns() < self->manager_started_ns + MANAGER_SOON_NS
+						 ? self->manager_failures + 1
+						 : 0;
+		self->manager_restarts++;
+		if (wanted && self->manager_failures < MANAGER_FAILURES_MAX) {
 			(void)start_manager(self);
 		} else {
 			if (wanted)
-				page_fail(self->page, "the manager ended %u times: the run ends",
-					self->manager_restarts);
+				page_fail(self->page,
+					"the manager ended %u times as it started: the run ends",
+					self->manager_failures);
 			self->done = true;
 		}
 	} else if (self->manager_fd >= 0) {

@@ -46,7 +46,7 @@
 #define VNFS_MAX 8	      /* in one stage */
 #define PORTS_MAX 8
 #define FAULTS_MAX 64	   /* in one run */
-#define FAILOVERS_MAX 1024 /* remembered in one run */
+#define FAILOVERS_MAX 4096 /* remembered in one run */
 #define LOGGERS_COUNT 3
 /* Processes that are started again: the loggers by their numbers, and the sequencer. */
 #define SERVICE_SEQUENCER LOGGERS_COUNT

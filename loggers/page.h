@@ -54,9 +54,18 @@ struct page_ingress {
 	struct page_admitted admitted[2];
 };
 
+/* Outputs of which a takeover could not tell whether they had left, and those before it. */
+struct page_span {
+	uint64_t before; /* of former takeovers, added up */
+	uint64_t from, to;
+};
+
 struct page_stream {
 	uint64_t handed;    /* outputs given to the device */
 	uint64_t completed; /* those of them that it has sent, or not taken: counted drops */
+	/* By takeover modulo 2, filled before takeovers moves on. */
+	uint64_t takeovers;
+	struct page_span spans[2];
 };
 
 /* What is released as of one batch: what a successor of the sequencer goes on from. */

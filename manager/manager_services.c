@@ -101,9 +101,13 @@ void manager_service_back(struct manager *self, uint32_t service, uint32_t pid, 
 		struct page_failover *record = &page->failovers[i];
 
 		if (record->role != role_of(service) || record->replica != number_of(service) ||
-			record->restored_ns != 0 || record->detected_ns == 0 ||
+			record->restored_ns != 0 ||
 			record->incarnation >= page->services[service].starts)
 			continue;
+		if (record->detected_ns == 0) { /* it ended while no manager was there */
+			record->kind = FAILOVER_DEATH;
+			record->detected_ns = now_ns;
+		}
 		/* The sequencer's first release comes after this; its gap is told until then. */
 		if (service == SERVICE_SEQUENCER && record->first_release_ns == 0 &&
 			!page->egress.ended)

@@ -66,6 +66,29 @@ void egress_open(struct egress *egress, struct page *page, struct egress_stage *
 	}
 }
 
+static uint64_t ambiguous_of(const struct page_stream *stream)
+{
+	const struct page_span *span = &stream->spans[stream->takeovers % 2];
+
+	return span->before + span->to - span->from;
+}
+
+/*
+ * Declares what a dead sequencer had handed to a port and not seen completed; whoever of its
+ * successors dies here, it is declared once.
+ */
+static void declare_span(struct page_stream *stream)
+{
+	const struct page_span *last = &stream->spans[stream->takeovers % 2];
+
+	if (stream->handed != stream->completed &&
+		(last->from != stream->completed || last->to != stream->handed)) {
+		stream->spans[(stream->takeovers + 1) % 2] =
+			(struct page_span){ambiguous_of(stream), stream->completed, stream->handed};
+		atomic_write_release(&stream->takeovers, stream->takeovers + 1);
+	}
+}
+
 /* The counts as of the last batch released; what was done of the next one is not done again. */
 static void resume(struct egress *egress)
 {
@@ -85,7 +108,7 @@ static void resume(struct egress *egress)
 	counts->dropped_port = mark->dropped_port;
 	counts->alarms = mark->alarms;
 	counts->outcome_bytes = mark->outcome_bytes;
-	counts->ambiguous = mark->ambiguous;
+	counts->ambiguous = 0;
 	egress->done.alarms = egress->alarms_told - mark->alarms;
 	for (uint32_t i = 0; i < sizeof(counts->drops) / sizeof(*drops); i++)
 		egress->done.drops += drops[i];
@@ -96,13 +119,16 @@ static void resume(struct egress *egress)
 
 		if (port->ops->sent != NULL)
 			stream->handed = stream->completed = port->ops->sent(port);
-		counts->released += stream->completed - mark->handed[i];
-		counts->ambiguous += stream->handed - stream->completed;
+		declare_span(stream);
 		if (egress->at_least_once)
-			stream->handed = stream->completed;
-		stream->completed = stream->handed;
+			atomic_write_release(&stream->handed, stream->completed);
+		atomic_write_release(&stream->completed, stream->handed);
+		counts->ambiguous += ambiguous_of(stream);
 		egress->done.outputs[i] = stream->handed - mark->handed[i];
+		counts->released += egress->done.outputs[i];
 	}
+	if (!egress->at_least_once)
+		counts->released -= counts->ambiguous - mark->ambiguous;
 	if (counts->releases_count > 0)
 		egress->last_mark_ns =
 			counts->releases[(counts->releases_count - 1) % RELEASES_MAX].at_ns;

@@ -454,6 +454,10 @@ static enum status may_execute(struct runner *self, uint64_t batch_no)
 	if (!runner_leads(self)) {
 		if (follow(self, page_leader(self->stage)) != STATUS_OK)
 			return STATUS_EMPTY;
+		/* It began behind that: base values as recent as its own are what is left. */
+		if (replica_records(&self->replica) &&
+			batch_no < self->leader.journal.control->first_batch)
+			return STATUS_LAPPED;
 		status = leader_outcome(&self->leader, batch_no, &self->replica.leader);
 		/* Until somebody is promoted. */
 		return status == STATUS_SEALED ? STATUS_EMPTY : status;
