@@ -498,7 +498,7 @@ static const char *judge(struct supervisor *self, char *error)
 				i + 1, (unsigned long long)self->page->ingress.packets);
 			return error;
 		}
-	if (reference_judge(self->config, &self->report.verdict, error) != STATUS_OK)
+	if (reference_judge(self->config, self->page, &self->report.verdict, error) != STATUS_OK)
 		return error;
 	if (report_judgement(&self->report, &lost, &duplicated, &reordered) &&
 		lost + duplicated + reordered + self->report.verdict.unexpected > 0) {

@@ -95,6 +95,7 @@ struct stages {
 	struct replica *replicas[STAGES_MAX];
 	void *outcomes[STAGES_MAX];
 	uint32_t count, opened;
+	const struct page *page; /* of the run that is judged: what it set aside */
 };
 
 static void stages_close(struct stages *stages)
@@ -138,6 +139,9 @@ static enum status stages_execute(struct stages *stages, const struct batch_view
 		struct replica *replica = stages->replicas[s];
 		enum status status;
 
+		replica->asides = stages->page->stages[s].asides;
+		replica->asides_count = stages->page->stages[s].asides_count;
+
 		replica_begin(replica, batch, s == 0 ? NULL : &before, stages->outcomes[s]);
 		replica_execute(replica, batch, 0, batch->header->count);
 		*bytes = replica_end(replica, batch);
@@ -179,10 +183,11 @@ static enum status run(struct ingress *ingress, struct journal_reader *reader,
 }
 
 /* What Ref sends from port 1. Errors: END (what was asked once cannot be recomputed), others. */
-static enum status reference_run(const struct config *config, struct sequence *outputs, char *error)
+static enum status reference_run(const struct config *config, const struct page *page,
+	struct sequence *outputs, char *error)
 {
 	struct page_ingress *counts = calloc(1, sizeof(*counts));
-	struct stages stages = {0};
+	struct stages stages = {.page = page};
 	size_t control_bytes = sizeof(struct journal_control);
 	void *memory = mmap(NULL, control_bytes + RING_BYTES, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -200,7 +205,7 @@ static enum status reference_run(const struct config *config, struct sequence *o
 	if (counts == NULL || memory == MAP_FAILED)
 		return STATUS_NO_MEMORY;
 	journal_format(journal.control, "reference", RING_BYTES, 0, 0, false);
-	status = port_open(&port, 0, config->ports[0].dev, true, config->hugepages, error);
+	status = port_open(&port, 0, config->ports[0].dev, PORT_SOURCE, config->hugepages, error);
 	if (status == STATUS_OK) {
 		port.trace_clock = true;
 		ingress.ports = &port;
@@ -232,7 +237,7 @@ static enum status read_output(const struct config *config, struct sequence *out
 	struct batch_view batch;
 	struct port port;
 	enum status status =
-		port_open(&port, 0, config->ports[1].dev, true, config->hugepages, error);
+		port_open(&port, 0, config->ports[1].dev, PORT_SOURCE, config->hugepages, error);
 
 	if (status != STATUS_OK)
 		goto out;
@@ -309,8 +314,8 @@ static bool can_be_read_again(const char *dev)
 	       S_ISREG(found.st_mode);
 }
 
-enum status reference_judge(const struct config *config, struct reference_verdict *verdict,
-	char *error)
+enum status reference_judge(const struct config *config, const struct page *page,
+	struct reference_verdict *verdict, char *error)
 {
 	struct sequence expected = {0}, found = {0};
 	uint64_t *places, highest = 0;
@@ -322,7 +327,7 @@ enum status reference_judge(const struct config *config, struct reference_verdic
 		!can_be_read_again(config->ports[1].dev))
 		return STATUS_OK;
 	snprintf(error, CONFIG_ERROR_BYTES, "the reference run has too little memory");
-	status = reference_run(config, &expected, error);
+	status = reference_run(config, page, &expected, error);
 	if (status == STATUS_END)
 		return STATUS_OK;
 	if (status == STATUS_OK)

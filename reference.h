@@ -8,6 +8,7 @@
 #define UNDERSTUDY_REFERENCE_H
 
 #include "core/config.h"
+#include "loggers/page.h"
 
 struct reference_verdict {
 	bool judged; /* false: the input or output is no capture, or the clock is the wall's */
@@ -16,8 +17,11 @@ struct reference_verdict {
 	uint64_t unexpected; /* frames that Ref never sends: changed bytes */
 };
 
-/* Runs Ref over config's input capture and compares it with its output capture. error: one line. */
-MUST_CHECK enum status reference_judge(const struct config *config,
+/*
+ * Runs Ref over config's input capture, less what the page says was set aside, and compares it with
+ * its output capture. error: one line.
+ */
+MUST_CHECK enum status reference_judge(const struct config *config, const struct page *page,
 	struct reference_verdict *verdict, char *error);
 
 #endif

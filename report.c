@@ -55,6 +55,7 @@ static const char *failover_fault(const struct page_failover *failover)
 	default:
 		return failover->kind == FAILOVER_HANG	? "hang"
 		       : failover->kind == FAILOVER_BAD ? "corrupt"
+		       : failover->kind == FAILOVER_ASIDE ? "aside"
 							: "crash";
 	}
 }

@@ -63,7 +63,10 @@
 #define HOMES_MAX 256 /* shards of one stage */
 #define TIMER_QUANTUM_NS 1000000000ull
 #define TIMER_QUANTA_MAX 16384 /* the longest timeout, in quanta */
-#define DROP_CAUSES_MAX 32     /* of one VNF */
+#define DROP_CAUSES_MAX 32     /* of one VNF, the last one ours: */
+#define DROP_CAUSE_ASIDE 31    /* set aside, of a stage's first VNF */
+#define ASIDES_MAX 64	       /* packets set aside by one stage in one run */
+#define SUSPECTS_MAX 4	       /* batches of a stage to be executed with care */
 #define ALARM_BYTES_MAX 160
 #define EMITS_PER_PACKET_MAX 4
 #define DETERMINANT_BYTES_MAX 64

@@ -136,6 +136,9 @@ struct page_replica {
 	uint64_t progress;    /* moves while it works, within a batch too */
 	uint32_t tid;
 	uint32_t waiting;
+	uint64_t at_batch;   /* the batch in execution, plus 1; 0: none */
+	uint64_t at_packet;  /* with care: the ID of the packet in execution; 0: none */
+	uint64_t crashed;    /* incarnation that ended by a fault of its own */
 	uint64_t determines; /* incarnation that leads and has all that former leaders published */
 	struct figures figures;
 	/* Writers: the egress; of bad_incarnation all who read its outcomes. */
@@ -162,6 +165,11 @@ struct page_stage {
 	uint64_t base_batch __attribute__((aligned(64)));
 	uint64_t base_next_id;
 	uint64_t base_line; /* of the base journal: where they end */
+	/* Batches at which replicas crashed, plus 1; and sequences of packet IDs that this stage
+	 * drops, filled before the count moves. Writer: the manager. */
+	uint64_t suspects[SUSPECTS_MAX];
+	uint64_t asides_count;
+	uint64_t asides[ASIDES_MAX];
 	struct page_replica replicas[REPLICAS_MAX];
 };
 
@@ -189,7 +197,7 @@ struct page_lost {
 	uint32_t replica;
 };
 
-enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3 };
+enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3, FAILOVER_ASIDE = 4 };
 
 /* One fault and what became of it. Times are CLOCK_MONOTONIC; 0: not (yet). */
 struct page_failover {

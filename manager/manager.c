@@ -95,9 +95,11 @@ void manager_close_failover(struct manager *self, struct page_failover *record, 
 void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica,
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
-	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome"};
+	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome",
+		"a packet is set aside"};
 	struct failover_event event = {EVENT_LOST, stage, replica, incarnation, 0};
 	struct page_failover *record;
+	bool sealed;
 
 	if (self->stopping || self->role.page->stop ||
 		self->failover.stages[stage].replicas[replica].incarnation != incarnation ||
@@ -114,7 +116,13 @@ void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica
 			.replica = replica,
 			.incarnation = incarnation},
 		kinds[kind]);
+	sealed = manager_suspect(self, stage, replica, kind);
 	manager_step(self, &event);
+	for (uint32_t r = 0; sealed && r < self->failover.stages[stage].replicas_count; r++)
+		if (self->failover.stages[stage].replicas[r].phase >= PHASE_ATTACHING)
+			manager_replica_lost(self, stage, r,
+				self->failover.stages[stage].replicas[r].incarnation,
+				FAILOVER_ASIDE, detected_ns);
 }
 
 void manager_death(struct manager *self, const struct death *death)
@@ -149,6 +157,7 @@ static void start_replica(struct manager *self, const struct failover_effect *ef
 	replica->incarnation = effect->incarnation;
 	replica->pid = 0;
 	replica->next_batch = replica->first_batch = replica->compared_batch = 0;
+	replica->at_batch = replica->at_packet = 0;
 	atomic_write_release(&replica->state, (uint32_t)REPLICA_STARTING);
 	manager_order(self, effect);
 	audit_replica(self, "start", effect, "");

@@ -40,6 +40,8 @@ struct manager {
 	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
 	struct manager_service services[SERVICES_COUNT];
 	uint64_t ended_ns;
+	uint64_t asides_ns[ASIDES_MAX]; /* when the last ones were set aside, of any stage */
+	uint32_t asides_count;
 	bool mismatch_told, stopping;
 };
 

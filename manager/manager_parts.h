@@ -45,6 +45,13 @@ void manager_watch_services(struct manager *self, uint64_t now_ns);
 /* service SERVICES_COUNT: the manager itself. */
 void manager_raise_on_service(struct manager *self, uint32_t service, enum fault_action action);
 
+/*
+ * Packets that replicas crash on (manager_poison.c): of a replica that is being lost, with what it
+ * was executing still on the page. True: the stage's journals are sealed, its replicas are to go.
+ */
+bool manager_suspect(struct manager *self, uint32_t stage, uint32_t replica,
+	enum failover_kind kind);
+
 /* A restarted manager (manager_adopt.c); false: there was none before. */
 bool manager_adopt(struct manager *self);
 

@@ -242,9 +242,8 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 	if (extra->type == EXTRA_ALARM) {
 		counter_add(&egress->counts->alarms, 1);
 		if (egress->alarm != NULL && !is_done(&egress->done.alarms))
-			egress->alarm(egress->alarm_context,
-				batch->header->first_id + extra->record, record->clock_ns,
-				(const char *)content, extra->bytes);
+			egress->alarm(egress->context, batch->header->first_id + extra->record,
+				record->clock_ns, (const char *)content, extra->bytes);
 	} else if (extra->type == EXTRA_EMIT) {
 		memcpy(&port, content, sizeof(port));
 		if (port < egress->ports_count && is_done(&egress->done.outputs[port])) {
@@ -284,6 +283,8 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 			if (!is_done(&egress->done.drops))
 				egress->counts->drops[outcome_stage(record)][record->where >> 5]
 						     [record->where & 31]++;
+			if (record->where == DROP_CAUSE_ASIDE && egress->aside != NULL)
+				egress->aside(egress->context, batch->records[i]);
 		} else if (batch->records[i]->kind == RECORD_END) {
 			egress->ended = true;
 		}

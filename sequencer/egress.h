@@ -64,7 +64,9 @@ struct egress {
 	/* The shell's: an alarm to write out. */
 	void (*alarm)(void *context, uint64_t packet_id, uint64_t clock_ns, const char *text,
 		uint32_t bytes);
-	void *alarm_context;
+	/* The frame of a packet that a stage has set aside. */
+	void (*aside)(void *context, const struct batch_record *record);
+	void *context; /* of both */
 	bool ended;
 };
 

@@ -59,17 +59,20 @@ struct port {
 	uint32_t mtu; /* of a live port; 0: none */
 	bool trace_clock;	 /* adds a tick in each gap of a second or more */
 	struct page_place place; /* how far it is read */
-	bool resumes;		 /* opened by a successor: what a sink has, it keeps */
 	char error[PATH_BYTES];
 	struct gen_judge *judge; /* null: judges the generator's sequences here; or NULL */
 };
 
-/* Opens by its dev text; input tells a capture to read from one to write. error: one line. */
-MUST_CHECK enum status port_open(struct port *port, uint16_t number, const char *dev, bool input,
-	enum hugepages hugepages, char *error);
+/* What a capture is opened for; a sink that is gone on with keeps what a dead one wrote. */
+enum port_use { PORT_SINK = 0, PORT_SOURCE = 1, PORT_SINK_GOES_ON = 2 };
+
+/* Opens by its dev text. error: one line. */
+MUST_CHECK enum status port_open(struct port *port, uint16_t number, const char *dev,
+	enum port_use use, enum hugepages hugepages, char *error);
 
 /* Each of these recognises and opens its own dev texts. */
-MUST_CHECK enum status port_pcap_open(struct port *port, const char *file, bool input, char *error);
+MUST_CHECK enum status port_pcap_open(struct port *port, const char *file, enum port_use use,
+	char *error);
 MUST_CHECK enum status port_gen_open(struct port *port, const char *text, char *error);
 MUST_CHECK enum status port_null_open(struct port *port, char *error);
 MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs,

@@ -276,14 +276,15 @@ static enum status keep_written(struct pcap_port *self, const char *file)
 	return at < 0 ? STATUS_IO : STATUS_OK;
 }
 
-static enum status open_sink(struct pcap_port *self, const char *file, bool resumes, char *error)
+static enum status open_sink(struct pcap_port *self, const char *file, enum port_use use,
+	char *error)
 {
 	self->frames = malloc((size_t)FRAME_STRIDE_BYTES * SEND_BURST);
 	self->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, FRAME_BYTES_MAX,
 		PCAP_TSTAMP_PRECISION_NANO);
 	if (self->frames == NULL || self->pcap == NULL)
 		return STATUS_NO_MEMORY;
-	if (!resumes)
+	if (use == PORT_SINK)
 		self->dumper = pcap_dump_open(self->pcap, file);
 	else if (keep_written(self, file) == STATUS_OK)
 		self->dumper = pcap_dump_open_append(self->pcap, file);
@@ -296,7 +297,7 @@ static enum status open_sink(struct pcap_port *self, const char *file, bool resu
 	return STATUS_OK;
 }
 
-enum status port_pcap_open(struct port *port, const char *file, bool input, char *error)
+enum status port_pcap_open(struct port *port, const char *file, enum port_use use, char *error)
 {
 	struct pcap_port *self = calloc(1, sizeof(*self));
 	enum status status;
@@ -304,10 +305,10 @@ enum status port_pcap_open(struct port *port, const char *file, bool input, char
 	if (self == NULL)
 		return STATUS_NO_MEMORY;
 	snprintf(self->file, sizeof(self->file), "%s", file);
-	port->ops = input ? &source_ops : &sink_ops;
+	port->ops = use == PORT_SOURCE ? &source_ops : &sink_ops;
 	port->self = self;
-	status = input ? open_source(self, file, error)
-		       : open_sink(self, file, port->resumes, error);
+	status = use == PORT_SOURCE ? open_source(self, file, error)
+				    : open_sink(self, file, use, error);
 	if (status != STATUS_OK)
 		pcap_port_close(port);
 	return status;

@@ -16,6 +16,7 @@
 #include "sequencer/egress.h"
 #include "sequencer/ingress.h"
 
+#define ASIDES_FILE "set-aside.pcap" /* in the run directory */
 #define IDLE_NS 1000000
 #define POLL_NS 50000 /* of ports, and of a journal that is full */
 
@@ -29,6 +30,7 @@ struct sequencer {
 	struct egress_stage stages[STAGES_MAX];
 	pthread_t egress_thread;
 	FILE *alerts;
+	struct port asides; /* opened with the first one */
 	uint32_t go;
 	uint32_t attached;
 };
@@ -44,6 +46,40 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 		fprintf(self->alerts,
 			"{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%s\"}\n",
 			(unsigned long long)packet_id, (unsigned long long)clock_ns, plain);
+}
+
+/* A packet that a stage crashes on goes to a capture, for the operator. */
+static void keep_aside(void *context, const struct batch_record *record)
+{
+	struct sequencer *self = context;
+	struct port_frame frame;
+	char dev[PATH_BYTES + 32], error[CONFIG_ERROR_BYTES];
+
+	if (self->asides.ops == NULL) {
+		snprintf(dev, sizeof(dev), "pcap:%s/" ASIDES_FILE, self->role.options.run_dir);
+		if (port_open(&self->asides, 1, dev, PORT_SINK_GOES_ON, HUGEPAGES_NO, error) !=
+			STATUS_OK) {
+			fprintf(stderr, "understudy: %s\n", error);
+			self->asides.ops = NULL;
+			return;
+		}
+	}
+	(void)self->asides.ops->reserve(&self->asides, &frame, 1);
+	memcpy(frame.data, batch_frame(record), record->length);
+	frame.length = record->length;
+	frame.wire_length = record->wire_length;
+	frame.clock_ns = record->clock_ns;
+	(void)self->asides.ops->send(&self->asides, &frame, 1);
+}
+
+/* Those of a former run are of no more use. */
+static void forget_asides(const struct sequencer *self)
+{
+	char path[PATH_BYTES + 32];
+
+	snprintf(path, sizeof(path), "%s/" ASIDES_FILE, self->role.options.run_dir);
+	if (self->role.page->epoch == 0)
+		unlink(path);
 }
 
 static bool on_message(void *context, const struct message *message, struct message *answer)
@@ -195,8 +231,10 @@ static enum status open_ports(struct sequencer *self, char *error)
 	for (uint32_t i = 0; i < config->ports_count; i++) {
 		enum status status;
 
-		self->ports[i].resumes = self->role.page->epoch > 0;
-		status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev, i == 0,
+		status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev,
+			i == 0			     ? PORT_SOURCE
+			: self->role.page->epoch > 0 ? PORT_SINK_GOES_ON
+						     : PORT_SINK,
 			config->hugepages, error);
 
 		if (status != STATUS_OK)
@@ -282,7 +320,8 @@ static enum status open_egress(struct sequencer *self)
 	self->egress.wait_disk = config->protect && config->durability == DURABILITY_DISK;
 	self->egress.at_least_once = config->at_least_once;
 	self->egress.alarm = write_alarm;
-	self->egress.alarm_context = self;
+	self->egress.aside = keep_aside;
+	self->egress.context = self;
 	if (pthread_create(&self->egress_thread, NULL, egress_main, self) != 0)
 		return STATUS_IO;
 	(void)pthread_setname_np(self->egress_thread, "egress");
@@ -296,6 +335,7 @@ static enum status start(struct sequencer *self, char *error)
 	struct message hello = role_hello(&self->role, ROLE_SEQUENCER);
 	enum status status = open_ports(self, error);
 
+	forget_asides(self);
 	if (status == STATUS_OK)
 		status = open_alerts(self, error);
 	if (status == STATUS_OK)

@@ -9,6 +9,7 @@
 #include "core/bytes.h"
 #include "core/digest.h"
 #include "core/mutants.h"
+#include "core/packet_id.h"
 #include "txn/baseline.h"
 
 /* Packets that pass all steps together: their views and scratch fit the first-level cache. */
@@ -184,7 +185,7 @@ enum status replica_add_vnf(struct replica *replica, const struct vnf_ops *ops,
 		return STATUS_FULL;
 	if (ops->abi != VNF_ABI)
 		return STATUS_VERSION;
-	if (ops->drop_causes_count > DROP_CAUSES_MAX || ops->counters_count > COUNTERS_PER_VNF)
+	if (ops->drop_causes_count > DROP_CAUSE_ASIDE || ops->counters_count > COUNTERS_PER_VNF)
 		return STATUS_INVALID;
 	memset(tables, 0, sizeof(tables));
 	setup->tables = tables;
@@ -335,6 +336,15 @@ static void load_before(struct replica *replica, struct replica_worker *worker,
 		atomic_write_relaxed(&replica->diverged, 1u);
 }
 
+/* What replicas crashed on, every replica drops alike. */
+static bool is_aside(const struct replica *replica, uint64_t id)
+{
+	for (uint64_t i = 0; i < replica->asides_count; i++)
+		if (replica->asides[i] == packet_id_sequence(id))
+			return true;
+	return false;
+}
+
 static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 {
 	struct replica_worker *worker = &replica->workers[number];
@@ -360,8 +370,13 @@ static void load_packet(struct replica *replica, uint32_t number, uint32_t i)
 	packet->host = NULL;
 	edits_forget(&worker->edits, i);
 	copy_frame(packet->current, packet->arrival, packet->header_bytes);
+	packet->drop_cause = 0;
 	if (replica->before != NULL && record->kind == RECORD_PACKET)
 		load_before(replica, worker, packet);
+	if (replica->asides_count > 0 && !packet->dropped && is_aside(replica, packet->id)) {
+		packet->dropped = true;
+		packet->drop_cause = DROP_CAUSE_ASIDE;
+	}
 }
 
 /* The packet phase's first part: what the packet's transaction is. */
@@ -470,7 +485,10 @@ static void put_record(struct replica *replica, uint32_t i, uint8_t *delta)
 	*out = (struct outcome_record){0};
 	if (record->kind != RECORD_PACKET)
 		return;
-	if (packet->dropped && packet->host == NULL) {
+	if (packet->dropped && packet->host == NULL && packet->drop_cause == DROP_CAUSE_ASIDE) {
+		out->verdict = (uint8_t)(VERDICT_DROP | replica->stage << VERDICT_STAGE_SHIFT);
+		out->where = DROP_CAUSE_ASIDE;
+	} else if (packet->dropped && packet->host == NULL) {
 		*out = replica->before->records[i];
 	} else if (packet->dropped) {
 		out->verdict = (uint8_t)(VERDICT_DROP | replica->stage << VERDICT_STAGE_SHIFT);
@@ -626,18 +644,26 @@ static uint64_t now_ns(const struct replica *replica)
 static void execute_quantum(struct replica *replica, uint32_t from, uint32_t to)
 {
 	struct decision *decision = &replica->access.decision;
-	uint32_t pick = replica->team == NULL ? PICK_ALONE : decision_pick(decision, to - from);
+	uint32_t pick = replica->team == NULL || replica->careful != NULL
+				? PICK_ALONE
+				: decision_pick(decision, to - from);
+	uint32_t chunk = replica->careful != NULL ? 1 : CHUNK;
 	uint64_t began_ns = replica->engine.workers > 1 ? now_ns(replica) : 0;
 
 	engine_advance(&replica->engine, replica->batch->records[from]->clock_ns,
 		replica->batch->header->first_id + from);
 	if (pick != PICK_ALONE)
 		execute_together(replica, from, to, pick - 1);
-	for (uint32_t at = from; at < to && pick == PICK_ALONE; at += CHUNK) {
+	for (uint32_t at = from; at < to && pick == PICK_ALONE; at += chunk) {
 		counter_add(replica->engine.progress, 1);
+		if (replica->careful != NULL)
+			atomic_write_release(replica->careful,
+				replica->batch->header->first_id + at);
 		(void)PROBE(PROBE_USEFUL);
-		execute_chunk(replica, at, to - at < CHUNK ? to : at + CHUNK);
+		execute_chunk(replica, at, to - at < chunk ? to : at + chunk);
 	}
+	if (replica->careful != NULL)
+		atomic_write_release(replica->careful, 0ull);
 	(void)PROBE(PROBE_OTHERS);
 	if (replica->engine.workers > 1)
 		decision_learn(decision, to - from, now_ns(replica) - began_ns);

@@ -85,6 +85,11 @@ struct replica {
 	uint16_t determinant_bytes[BATCH_PACKETS_MAX];
 	uint8_t emits[BATCH_PACKETS_MAX];
 	struct extra_place places[EXTRAS_COUNT_MAX];
+	/* Of the shell: sequences of packet IDs that the stage drops unseen. */
+	const uint64_t *asides;
+	uint64_t asides_count;
+	/* Of the shell: with care, packet by packet, where the ID in execution is told; or NULL. */
+	uint64_t *careful;
 	const struct outcome_view *before; /* what the stage before made of the batch, or NULL */
 	uint32_t before_delta[BATCH_PACKETS_MAX]; /* where each record's delta begins there */
 	enum determinant_mode determinants;

@@ -261,21 +261,43 @@ static void raise_fault(struct runner *self, struct page_fault *fault)
 	self->shell->raise(self, (enum fault_action)fault->action);
 }
 
+/* Whether a replica crashed in this batch: then packet by packet, so that it is known on which. */
+static bool is_suspect(const struct page_stage *stage, uint64_t batch_no)
+{
+	for (uint32_t i = 0; i < SUSPECTS_MAX; i++)
+		if (atomic_read_relaxed(&stage->suspects[i]) == batch_no + 1)
+			return true;
+	return false;
+}
+
+void runner_crashes(struct runner *self)
+{
+	if (self->self != NULL)
+		atomic_write_release(&self->self->crashed, self->role.options.incarnation);
+}
+
 static uint32_t execute(struct runner *self, const struct batch_view *batch,
 	const struct outcome_view *before, void *out)
 {
-	uint32_t count = batch->header->count, at = count;
+	uint32_t count = batch->header->count, at = count, bytes;
 	struct page_fault *fault = NULL;
 
 	if (atomic_read_relaxed(&self->role.page->faults_count) != 0)
 		at = fault_record(self, batch, &fault);
+	self->replica.asides = self->stage->asides;
+	self->replica.asides_count = atomic_read_acquire(&self->stage->asides_count);
+	self->replica.careful =
+		is_suspect(self->stage, batch->header->batch_no) ? &self->self->at_packet : NULL;
+	atomic_write_relaxed(&self->self->at_batch, batch->header->batch_no + 1);
 	replica_begin(&self->replica, batch, before, out);
 	replica_execute(&self->replica, batch, 0, at);
 	if (at < count) {
 		raise_fault(self, fault);
 		replica_execute(&self->replica, batch, at, count);
 	}
-	return replica_end(&self->replica, batch);
+	bytes = replica_end(&self->replica, batch);
+	atomic_write_relaxed(&self->self->at_batch, 0ull);
+	return bytes;
 }
 
 static void wait_round(struct runner *self, enum replica_wait why, struct journal *const *journals,

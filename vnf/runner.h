@@ -81,6 +81,9 @@ MUST_CHECK enum status runner_serve(struct runner *runner);
  */
 bool runner_is_needed(const struct runner *runner);
 
+/* A fault of the process's own ends it, in whatever it executes. Safe in a signal handler. */
+void runner_crashes(struct runner *runner);
+
 /* Of all that it holds back, before it waits. */
 void runner_let_go(struct runner *runner);
 

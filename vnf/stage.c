@@ -148,6 +148,10 @@ enum status stage_open(struct replica *replica, const struct config *config, uin
 bool stage_drop_name(const struct replica *replica, uint32_t vnf, uint32_t cause, char *name,
 	size_t bytes)
 {
+	if (vnf == 0 && cause == DROP_CAUSE_ASIDE) {
+		snprintf(name, bytes, "set_aside");
+		return true;
+	}
 	if (vnf >= replica->vnfs_count || cause >= replica->vnfs[vnf].ops->drop_causes_count)
 		return false;
 	snprintf(name, bytes, "%s/%s", replica->vnfs[vnf].name,

@@ -96,7 +96,7 @@ struct vnf_setup {
 struct vnf_ops {
 	uint32_t abi;
 	const char *name;
-	const char *const *drop_causes; /* names, in snake_case; at most 32 */
+	const char *const *drop_causes; /* names, in snake_case; at most 31 */
 	uint32_t drop_causes_count;
 	const char *const *counters; /* names of what it counts besides; at most 16 */
 	uint32_t counters_count;

@@ -35,6 +35,7 @@ static void on_fatal_signal(int number)
 	struct runner *runner = handler_runner;
 	struct page_failover *failover;
 
+	runner_crashes(runner);
 	if (runner->outcomes.control != NULL) {
 		failover = page_open_failover(runner->role.page);
 		if (failover != NULL) {

@@ -61,8 +61,8 @@ static void set_up(const struct config *config, const char *traffic, uint32_t co
 	struct idle idle = {0};
 
 	page = calloc(1, sizeof(*page));
-	must(port_open(&ports[0], 0, traffic, true, HUGEPAGES_NO, error), error);
-	must(port_open(&ports[1], 1, "null:", false, HUGEPAGES_NO, error), error);
+	must(port_open(&ports[0], 0, traffic, PORT_SOURCE, HUGEPAGES_NO, error), error);
+	must(port_open(&ports[1], 1, "null:", PORT_SINK, HUGEPAGES_NO, error), error);
 	open_journal(&base, false);
 	must(journal_writer_open(&ingress.writer, &base, 0), "base journal");
 	ingress.counts = &page->ingress;

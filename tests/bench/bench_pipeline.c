@@ -139,8 +139,9 @@ static double bare_mpps(const struct bench *bench, const char *traffic)
 
 	if (config_load(&config, bench->chain, error) != STATUS_OK ||
 		stage_open(&replica, config, 0, 1, false, 1, error) != STATUS_OK ||
-		port_open(&source, 0, traffic, true, config->hugepages, error) != STATUS_OK ||
-		port_open(&sink, 1, "null:", false, config->hugepages, error) != STATUS_OK)
+		port_open(&source, 0, traffic, PORT_SOURCE, config->hugepages, error) !=
+			STATUS_OK ||
+		port_open(&sink, 1, "null:", PORT_SINK, config->hugepages, error) != STATUS_OK)
 		fail(error);
 	started_ns = mono_ns();
 	packets = bare_run(&replica, &source, &sink);

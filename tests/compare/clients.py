@@ -156,7 +156,7 @@ async def short(address, start, crash, end):
 
 
 async def session(address, opened, end, every, waits, errors):
-    """One connection opened at that time, with a line every so often until the end: if it gets there, it has survived."""
+    """One connection opened at that time, with a line every so often: if it gets to the end, it has survived."""
 
     async def talk():
         await asyncio.sleep(opened - now())

@@ -7,8 +7,9 @@
 #                forwards nothing more, its daemons are killed, its interfaces go down
 # and what protection costs each. Prints what the clients saw. Needs root; packages that are missing are installed.
 #
-# Not alike: Understudy's master and slave are processes of one machine, whose loss it does not survive; the routers
-# are two machines (here: namespaces of one kernel), whose NAT, being in the kernel, cannot crash alone.
+# Not alike: Understudy's master and slave are processes of one machine, and here one process dies; the routers are
+# two machines (here: namespaces of one kernel), whose NAT, being in the kernel, cannot die alone. The table says
+# nothing of the loss of Understudy's machine. And here all share the same cores, which two routers would not.
 #
 #   tests/compare/run.sh [--json FILE]
 #   RUNS      how often (1); with more, the table has median, least and most
@@ -67,7 +68,7 @@ install_missing() {
 	[ -e $policy ] || { mine=yes; printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; }
 	export DEBIAN_FRONTEND=noninteractive
 	# shellcheck disable=SC2086 # a list of words
-	apt-get -qq update >"$WORK/apt" 2>&1 && apt-get -qq install -y --no-install-recommends $missing >>"$WORK/apt" 2>&1
+	{ apt-get -qq update && apt-get -qq install -y --no-install-recommends $missing; } >"$WORK/apt" 2>&1
 	status=$?
 	[ -z "$mine" ] || rm -f $policy
 	[ $status -eq 0 ] || not_run "$missing cannot be installed: $(tail -n 1 "$WORK/apt")"
@@ -77,9 +78,7 @@ try_kernel() {
 	ip netns add ${NS}r1 2>/dev/null || not_run "network namespaces cannot be made here"
 	ip -n ${NS}r1 link add br0 type bridge 2>/dev/null || not_run "the kernel has no bridge"
 	ip -n ${NS}r1 link add eth0 type veth peer name eth1 2>/dev/null || not_run "the kernel has no veth"
-	why=$(in_ns r1 nft add table ip t 2>&1 &&
-		in_ns r1 nft 'add chain ip t c { type nat hook postrouting priority srcnat; }' 2>&1 &&
-		in_ns r1 nft add rule ip t c snat to 192.0.2.1 2>&1) || not_run "the kernel has no NAT: ${why%%$'\n'*}"
+	why=$(nft_file | in_ns r1 nft -f - 2>&1) || not_run "the kernel has no NAT: ${why%%$'\n'*}"
 	why=$(in_ns r1 conntrack -L 2>&1) || not_run "the kernel has no ctnetlink: ${why%%$'\n'*}"
 	[ "$(in_ns r1 cat /proc/sys/net/netfilter/nf_conntrack_events 2>/dev/null || echo 0)" != 0 ] ||
 		not_run "the kernel tells no events of connection tracking"
@@ -132,7 +131,8 @@ understudy_up() { # protected | unprotected
 	local options=()
 	[ "$1" = protected ] || options=(--unprotected)
 	rm -rf "$WORK/log"
-	start mid run "$UNDERSTUDY" run "$WORK/c.yaml" --run-dir "$RUN_DIR" --report "$OUT/report.json" "${options[@]}"
+	start mid run "$UNDERSTUDY" run "$WORK/c.yaml" --run-dir "$RUN_DIR" --report "$OUT/report.json" \
+		"${options[@]}"
 	supervisor=$!
 	[ "$1" = unprotected ] || until_true 200 ready || fail "understudy: $(tail -n 1 "$OUT/run.err")"
 }
@@ -296,8 +296,8 @@ routers_up() { # protected | unprotected: the first router alone, with the addre
 		until_true 50 heard $r || fail "conntrackd: $(tail -n 1 "$OUT/conntrackd$r.err")"
 	done
 	for r in 1 2; do
-		start r$r keepalived$r keepalived -f "$WORK/keepalived$r.conf" -P -n -l -D -p "$WORK/keepalived$r.pid" \
-			-r "$WORK/vrrp$r.pid"
+		start r$r keepalived$r keepalived -f "$WORK/keepalived$r.conf" -P -n -l -D \
+			-p "$WORK/keepalived$r.pid" -r "$WORK/vrrp$r.pid"
 		disown $!
 		until_true 200 entered $r "$([ $r = 1 ] && echo MASTER || echo BACKUP)" ||
 			fail "keepalived: $(tail -n 1 "$OUT/keepalived$r.err")"
@@ -305,7 +305,7 @@ routers_up() { # protected | unprotected: the first router alone, with the addre
 }
 routers_down() { cat "$OUT"/keepalived?.err 2>/dev/null | grep -c '(lan) Entering MASTER STATE' >"$OUT/takeovers"; }
 
-# The clients, and in their midst the crash. Returns 1 if what crashed was no longer what it had been when they started.
+# The clients, and in their midst the crash. Returns 1 if what crashed was no longer what it was when they started.
 crash() { # SETUP
 	local ns=mid victims interfaces='' times what when crash status=0 ask=(conntrack -L)
 	local -A clients=()
@@ -314,7 +314,10 @@ crash() { # SETUP
 	slave) victims=$(pid_of slave) ;;
 	routers) ns=r1 victims=$(ip netns pids ${NS}r1 | tr '\n' ' ') interfaces='lan wan sync' ;;
 	esac
-	times=$(python3 -c "import time; t = time.monotonic() + 2; print(t, t + $BEFORE_S, t + $BEFORE_S + $AFTER_S)")
+	times=$(python3 -c "
+import time
+start = time.monotonic() + 2
+print(start, start + $BEFORE_S, start + $BEFORE_S + $AFTER_S)")
 	read -r _ when _ <<<"$times"
 	start $ns crash python3 "$COMPARE/clients.py" crash "$when" "$victims" "$interfaces"
 	crash=$!
@@ -361,7 +364,7 @@ measure() {
 		${nat}_down
 		stop_all
 		remove_hosts
-		[ $status -ne 0 ] || return
+		[ $status -eq 0 ] && return
 		echo "$1: a takeover came before the crash: it is measured once more"
 		mv "$OUT" "$OUT.void$try"
 	done
@@ -380,7 +383,7 @@ for run in $(seq "$RUNS"); do
 		measure $setup unprotected fastest
 	done
 done
-echo "keepalived: advert_int $ADVERT_S s; conntrackd: external cache $EXTERNAL; $(nproc) cores," \
-	"load $load when it began, Linux $(uname -r)"
+about="keepalived: advert_int $ADVERT_S s; conntrackd: external cache $EXTERNAL"
+about+="; $(nproc) cores for all, load $load before"
 # shellcheck disable=SC2086 # a list of words
-python3 "$COMPARE/table.py" "$WORK/runs" "${json:-/dev/null}" $SETUPS
+python3 "$COMPARE/table.py" "$WORK/runs" "${json:-/dev/null}" "$about" $SETUPS

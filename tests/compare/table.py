@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tests/compare/run.sh measured, as a table: table.py RUNS FILE.json SETUP...
+"""What tests/compare/run.sh measured, as a table: table.py RUNS FILE.json ABOUT SETUP...
 
 RUNS has a folder for each run, it one for each setup, it one for each of crash_protected, fastest_protected and
 fastest_unprotected, with what the clients printed. A measure that does not apply to a setup is not in its column.
@@ -97,7 +97,7 @@ def result(folder):
         report = load(at, "report.json")
         found["state_entries"] = load(at, "survivor.out")["vnfs"]["edge"]["nat/nat_out/entries"]
         found["digest_mismatches"] = report["digest_mismatches"]
-        found["restored_ms"] = round(report["failovers"][0]["restored_us"] / 1e3, 1)
+        found["restored_ms"] = round(max(one["restored_us"] for one in report["failovers"]) / 1e3, 1)
     else:
         dead, survivor = entries(at, "dead"), entries(at, "survivor.out")
         if survivor <= dead:  # else it had taken over when it was looked at
@@ -124,9 +124,10 @@ def cell(values):
 
 
 def main():
-    folder, path, *words = sys.argv[1:]
+    folder, path, about, *words = sys.argv[1:]
     runs = sorted(os.listdir(folder), key=int)
     results = {setup: [result(os.path.join(folder, run, setup)) for run in runs] for setup in words}
+    print(about)
     width = 26 if len(runs) > 1 else 13
     print(f"{'after the crash, unless said otherwise':44}" + "".join(f"{setup:>{width}}" for setup in words))
     for name, key in ROWS:
@@ -140,7 +141,7 @@ def main():
     if len(runs) > 1:
         print(f"{len(runs)} runs: median (least - most)")
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"version": 1, "runs": len(runs), "setups": results}, file, indent=2)
+        json.dump({"version": 1, "about": about, "runs": len(runs), "setups": results}, file, indent=2)
         file.write("\n")
 
 

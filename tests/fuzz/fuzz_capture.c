@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (port_pcap_open(&port, path, true, error) == STATUS_OK) {
+	if (port_pcap_open(&port, path, PORT_SOURCE, error) == STATUS_OK) {
 		read_all(&port);
 		port.ops->close(&port);
 	} else if (error[0] == 0) {

@@ -99,6 +99,8 @@ static void ledger_pre(const void *self, struct vnf_packet *packet)
 		.function = add_sum};
 
 	memcpy(&work->ordinal, packet->current + LEDGER_ORDINAL, 8);
+	if (work->ordinal == world.plan->poison)
+		replica_poisoned();
 	work->flow = packet->current[LEDGER_FLOW];
 	work->kind = packet->current[LEDGER_KIND];
 	packet->home = home_of(self, &work->flow);

@@ -158,6 +158,16 @@ static void expect(const uint8_t *frame, uint32_t length, uint32_t batch)
 		(struct expected){copy(frame, length), length, batch};
 }
 
+static bool is_aside(uint32_t stage, uint64_t id)
+{
+	const struct page_stage *shown = &page->stages[stage];
+
+	for (uint64_t i = 0; i < shown->asides_count; i++)
+		if (shown->asides[i] == (id & SEQUENCE_MASK))
+			return true;
+	return false;
+}
+
 static void model_record(struct seen_batch *batch, uint32_t number, uint32_t index,
 	const struct batch_record *record)
 {
@@ -177,6 +187,14 @@ static void model_record(struct seen_batch *batch, uint32_t number, uint32_t ind
 		const uint64_t *answer = NULL;
 
 		memcpy(&ordinal, packet.frame + LEDGER_ORDINAL, 8);
+		if (is_aside(s, batch->first_id + index)) {
+			if (ordinal != plan->poison || s != plan->poison_stage)
+				world_violated("COE", "packet %llu is set aside in stage %u",
+					(unsigned long long)ordinal, s);
+			sometimes(SOMETIMES_SET_ASIDE);
+			packet.dropped = true;
+			break;
+		}
 		if (plan->recorded[s] && ledger_asks(ordinal)) {
 			answer = answer_in(batch, s, index);
 			if (answer == NULL)

@@ -211,6 +211,10 @@ void plan_make(struct plan *plan, uint64_t seed)
 	plan->protect = !chance(&dice, 40);
 	if (chance(&dice, 4))
 		make_log_fault(plan, &dice);
+	if (chance(&dice, 12) && plan->protect) {
+		plan->poison = 1 + roll(&dice, plan->packets);
+		plan->poison_stage = (uint32_t)roll(&dice, plan->stages);
+	}
 	plan->disk &= plan->protect;
 	if (!plan->protect && chance(&dice, 2))
 		plan->faults_count = 0;
@@ -267,6 +271,9 @@ void plan_print(const struct plan *plan, FILE *to)
 		(unsigned long long)plan->seed, plan->packets, plan->burst,
 		plan->protect ? "" : "unprotected, ", plan->disk ? "disk" : "process",
 		(unsigned long long)plan->fold_batches, plan->journal_bytes >> 10);
+	if (plan->poison > 0)
+		fprintf(to, "  stage %u crashes on packet %llu\n", plan->poison_stage,
+			(unsigned long long)plan->poison);
 	for (uint32_t s = 0; s < plan->stages; s++)
 		fprintf(to, "  stage %u: %s%s, %u slaves, workers %u %u %u\n", s,
 			plan->passive[s] ? "passive" : "active",

@@ -68,6 +68,7 @@ extern const char *const fault_kind_texts[FAULT_KINDS];
 	X(SEQUENCE_WRAP, "the wire form of the packet ID wraps")                                   \
 	X(DUPLICATE_MESSAGE, "a message comes twice")                                              \
 	X(GATEWAY_TAKEOVER, "a gateway goes on where a former one died")                           \
+	X(SET_ASIDE, "a packet that replicas crash on is set aside")                               \
 	X(RUN_FAILED, "a fault that nothing survives ends the run")
 
 enum sometimes {
@@ -118,6 +119,8 @@ struct plan {
 	uint64_t clock_gap_ns; /* of packet clocks, at most */
 	uint64_t first_sequence;
 	uint32_t frame_bytes; /* at most */
+	uint64_t poison;      /* the packet, from 1, that a stage crashes on; 0: none */
+	uint32_t poison_stage;
 	/* The world. */
 	uint32_t preempt; /* one in so many ordered stores; 0: never */
 	uint64_t message_ns;

@@ -25,6 +25,9 @@ bool replica_leads(const struct process *process);
 /* Changes a byte of what it is about to publish, if that is complete: its sums are made. */
 void replica_corrupt(struct process *process);
 
+/* The replica in work crashes on a packet, if it is of the stage that does. */
+void replica_poisoned(void);
+
 /* Sends the manager what `understudy inject` does. */
 void operator_asks(const struct planned_fault *fault);
 

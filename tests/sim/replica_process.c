@@ -124,6 +124,16 @@ static void raise_fault(struct runner *runner, enum fault_action action)
 	world_yield();
 }
 
+void replica_poisoned(void)
+{
+	struct process *process = world.current->process;
+
+	if (process->kind != PROCESS_REPLICA || process->stage != world.plan->poison_stage)
+		return;
+	runner_crashes(&((struct replica_process *)process->self)->runner);
+	process_end(process, "crashes on the packet");
+}
+
 static const struct runner_shell replica_shell = {read_base, raise_fault};
 
 static bool on_replica_message(void *context, const struct message *message, struct message *answer)
