@@ -59,6 +59,7 @@ struct supervisor {
 	bool done;
 	bool terminal;
 	uint64_t interrupted_ns; /* 0: not yet */
+	const char *recording;	 /* a stage that records determinants, or NULL */
 };
 
 static int fail(const char *error)
@@ -414,6 +415,71 @@ static bool make_page(struct supervisor *self, char *error)
 	return true;
 }
 
+static void run_file(const struct supervisor *self, char path[PATH_BYTES + 16])
+{
+	snprintf(path, PATH_BYTES + 16, "%s/" RUN_FILE, self->config->logger_dir);
+}
+
+/*
+ * A run that survives power loss leaves a file in its log until it has ended in good order: the
+ * next one goes on where it was.
+ */
+static bool name_run(struct supervisor *self, char *error)
+{
+	char path[PATH_BYTES + 16];
+	struct timespec now;
+	unsigned long long run = 0;
+	FILE *file;
+	bool written;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	self->page->run = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	if (!self->config->protect || self->config->durability != DURABILITY_DISK)
+		return true;
+	run_file(self, path);
+	file = fopen(path, "re");
+	self->page->restart.wanted = file != NULL && fscanf(file, "%llu", &run) == 1;
+	if (file != NULL)
+		fclose(file);
+	if (self->page->restart.wanted) {
+		self->page->run = run;
+		fprintf(stderr, "understudy: goes on from disk where a former run stopped\n");
+		return true;
+	}
+	file = fopen(path, "we");
+	written = file != NULL &&
+		  fprintf(file, "%llu\n", (unsigned long long)self->page->run) > 0 &&
+		  fflush(file) == 0 && fsync(fileno(file)) == 0;
+	if (!written)
+		snprintf(error, CONFIG_ERROR_BYTES, "%.200s: cannot be written: %s", path,
+			strerror(errno));
+	if (file != NULL)
+		fclose(file);
+	return written;
+}
+
+/* It has ended in good order: the next one begins anew. */
+static void forget_run(const struct supervisor *self)
+{
+	char path[PATH_BYTES + 16];
+
+	run_file(self, path);
+	if (self->config->protect && self->page->egress.ended != 0)
+		unlink(path);
+}
+
+/* What a leader was told once is in its outcomes alone, and these are not gone back to yet. */
+static bool can_restart(const struct supervisor *self, char *error)
+{
+	if (!self->page->restart.wanted || self->recording == NULL)
+		return true;
+	snprintf(error, CONFIG_ERROR_BYTES,
+		"stage '%s' records determinants: a run with it cannot go on from disk: remove "
+		"%.150s/" RUN_FILE " to begin anew",
+		self->recording, self->config->logger_dir);
+	return false;
+}
+
 static bool note_config(const struct supervisor *self)
 {
 	char path[PATH_BYTES + 16], *absolute = realpath(self->config->path, NULL);
@@ -439,6 +505,8 @@ static bool prepare(struct supervisor *self, char *error)
 	status = role_config(&self->config, &self->options->role, error);
 	for (uint32_t s = 0; status == STATUS_OK && s < self->config->stages_count; s++) {
 		status = stage_open(replica, self->config, s, 1, false, 0, error);
+		if (status == STATUS_OK && replica_records(replica))
+			self->recording = self->config->stages[s].name;
 		if (status == STATUS_OK)
 			replica_close(replica);
 	}
@@ -464,7 +532,8 @@ static bool prepare(struct supervisor *self, char *error)
 	remove_files(self);
 	if (self->config->protect && logger_dir_prepare(self->config, error) != STATUS_OK)
 		return false;
-	return make_page(self, error) && note_config(self);
+	return make_page(self, error) && name_run(self, error) && can_restart(self, error) &&
+	       note_config(self);
 }
 
 static bool open_signals(struct supervisor *self)
@@ -537,6 +606,7 @@ int command_run(const struct options *options)
 	else
 		page_fail(self.page, "no process can be started: %s", strerror(errno));
 	stop_children(&self);
+	forget_run(&self);
 	telemetry_stop(&self.telemetry);
 	self.report.wall_ns = mono_ns() - self.page->started_ns;
 	self.report.error = judge(&self, verdict);

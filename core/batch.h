@@ -5,7 +5,7 @@
  * end of the input. Batch boundaries never reach a result.
  *
  *   0       8          16         24                32             40      44      46        48
- *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets | 0 |
+ *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets | place |
  *   then per record, 8-byte aligned:
  *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 |
  *   | whole_length 2 | frame
@@ -37,7 +37,9 @@ struct batch_header {
 	uint32_t bytes;		  /* of the whole batch, this header included */
 	uint16_t count;		  /* of records */
 	uint16_t packets;	  /* of RECORD_PACKET among them */
-	uint64_t reserved[2];
+	/* How far the first port has been read once this batch is in, for a restart from disk. */
+	uint64_t place_frames;
+	uint64_t place_clock_ns;
 };
 
 struct batch_record {

@@ -37,7 +37,18 @@ static enum status find_admitted(const struct page *page, uint64_t end_line,
 	return STATUS_CORRUPT;
 }
 
-enum status base_create(struct base *base, uint64_t ring_bytes, struct page_admitted *from)
+uint64_t base_restart_batch(const struct page *page, uint32_t stages_count)
+{
+	uint64_t lowest = page_base_batch(page, stages_count);
+
+	/* The last one tells from where the input goes on. */
+	return page->restart.durable_batch == 0		  ? 0
+	       : lowest < page->restart.durable_batch - 1 ? lowest
+							  : page->restart.durable_batch - 1;
+}
+
+enum status base_create(struct base *base, uint64_t ring_bytes, uint64_t first_batch,
+	struct page_admitted *from)
 {
 	struct base former = {.place = base->place};
 	char name[NAME_BYTES];
@@ -52,6 +63,8 @@ enum status base_create(struct base *base, uint64_t ring_bytes, struct page_admi
 		if (status == STATUS_OK)
 			status = find_admitted(base->page, journal_seal(&former.journal), from);
 	}
+	if (from->line == 0)
+		from->next_batch = first_batch;
 	if (status == STATUS_OK)
 		status = journal_shm_create(&base->journal, base->place, name, ring_bytes,
 			from->next_batch, base->epoch, false);

@@ -20,11 +20,14 @@ struct base {
 /*
  * The gateway: seals the former epoch's, if there was one, whose writer must be gone; makes the
  * next epoch's, with places for the readers of that one; and says from where the input goes on (all
- * 0 at first). Its writer is opened next, then it is announced. Errors: those of
+ * 0 at first, but for first_batch, the batch of the first block where nothing was published yet). Its writer is opened next, then it is announced. Errors: those of
  * journal_shm_create; CORRUPT: the page does not know the end of the former one.
  */
-MUST_CHECK enum status base_create(struct base *base, uint64_t ring_bytes,
+MUST_CHECK enum status base_create(struct base *base, uint64_t ring_bytes, uint64_t first_batch,
 	struct page_admitted *from);
+
+/* At a restart from disk: the first batch that has to be there again, for replicas to replay. */
+uint64_t base_restart_batch(const struct page *page, uint32_t stages_count);
 void base_announce(struct base *base);
 
 /* Maps the one that holds a line. Errors: NOT_FOUND (none yet), those of journal_shm_open. */

@@ -11,6 +11,7 @@
 
 #define GROUP_BATCHES 64
 #define NOTE_BATCHES 1024
+#define RELEASE_NOTE "released"
 
 static const char *const reader_names[LOGGERS_COUNT] = {"packet logger", "determinant logger",
 	"progress logger"};
@@ -41,7 +42,7 @@ static void release_base(struct logger *logger)
 }
 
 /* Base values that a former logger committed, and may not have told. */
-static void tell_base(struct logger *logger, uint32_t number)
+static void tell_base(struct logger *logger, uint32_t number, bool same_lines)
 {
 	struct page_stage *stage = &logger->role->page->stages[number];
 	struct base_head head = {0};
@@ -51,8 +52,63 @@ static void tell_base(struct logger *logger, uint32_t number)
 	if (head.batch <= stage->base_batch)
 		return;
 	stage->base_next_id = head.next_id;
-	atomic_write_release(&stage->base_line, head.base_line);
+	/* Lines are of the journals that there were before a power loss. */
+	atomic_write_release(&stage->base_line, same_lines ? head.base_line : 0);
 	atomic_write_release(&stage->base_batch, head.batch);
+}
+
+/* What was released, as of the last sync before the end. */
+struct release_note {
+	uint64_t batch;
+	struct page_released mark;
+};
+
+static enum status tell_packets(struct logger *logger)
+{
+	struct page_restart *restart = &logger->role->page->restart;
+	struct release_note note = {0};
+	enum status status = store_next(logger->store, 0, &restart->durable_batch);
+
+	if (status == STATUS_OK)
+		status = store_read_note(logger->store, RELEASE_NOTE, &note, sizeof(note));
+	if (status == STATUS_OK && note.batch > restart->durable_batch)
+		status = STATUS_CORRUPT;
+	restart->released_batch = note.batch;
+	restart->mark = note.mark;
+	return status;
+}
+
+enum status logger_tell(struct logger *logger)
+{
+	struct page *page = logger->role->page;
+	enum status status = STATUS_OK;
+
+	if (!page->restart.wanted || (page->restart.told & 1u << logger->kind) != 0)
+		return STATUS_OK;
+	if (logger->kind == LOGGER_PACKETS)
+		status = tell_packets(logger);
+	for (uint32_t s = 0;
+		logger->kind == LOGGER_DETERMINANTS && s < logger->role->config->stages_count; s++)
+		tell_base(logger, s, false);
+	if (status == STATUS_OK)
+		(void)atomic_or_seq_cst(&page->restart.told, 1u << logger->kind);
+	return status;
+}
+
+/* How far outputs have been released, beside the packets that are about to be synced. */
+static enum status note_released(struct logger *logger)
+{
+	const struct page_egress *egress = &logger->role->page->egress;
+	struct release_note note = {.batch = atomic_read_acquire(&egress->batches)};
+
+	if (note.batch == logger->noted_release)
+		return STATUS_OK;
+	note.mark = egress->marks[(note.batch - 1) % 2];
+	atomic_fence_acquire();
+	if (atomic_read_acquire(&egress->batches) != note.batch)
+		return STATUS_OK; /* it may be being written: the next time */
+	logger->noted_release = note.batch;
+	return store_note(logger->store, RELEASE_NOTE, &note, sizeof(note));
 }
 
 /* Goes on where a former logger's store ends. Errors: IO. */
@@ -66,7 +122,7 @@ static enum status recover(struct logger *logger)
 		if (logger->counts->next_batch > *next)
 			*next = logger->counts->next_batch;
 		if (logger->kind == LOGGER_DETERMINANTS)
-			tell_base(logger, s);
+			tell_base(logger, s, true);
 	}
 	logger->next_batch = logger->stage_batches[0];
 	if (logger->kind == LOGGER_DETERMINANTS)
@@ -491,6 +547,8 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 		atomic_write_release(&logger->counts->trimmed_batch, trimmed);
 		FAULT_POINT(TRIMMED);
 	}
+	if (*status == STATUS_OK && logger->disk && logger->kind == LOGGER_PACKETS)
+		*status = note_released(logger);
 	if (*status == STATUS_OK)
 		*status = store_write(logger->store);
 	if (*status == STATUS_OK && logger->disk && logger->unsynced) {

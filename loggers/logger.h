@@ -53,9 +53,16 @@ struct logger {
 	void *cut;	     /* room for a batch without payloads; NULL: they are kept */
 	uint64_t next_batch; /* all below are taken, of every stage */
 	uint64_t stage_batches[STAGES_MAX]; /* of each stage's outcomes: the next to keep */
+	uint64_t noted_release;		    /* up to there it is noted what was released */
 	bool unsynced;			    /* something was written since the last sync */
 	struct logger_source sources[LOGGER_SOURCES_MAX];
 };
+
+/*
+ * At a restart from disk, with the store open and before the base journal exists: tells the page
+ * what the store holds. Errors: IO; CORRUPT: it does not add up.
+ */
+MUST_CHECK enum status logger_tell(struct logger *logger);
 
 /*
  * After the base journal exists, with the store open: goes on where the store, and a former

@@ -145,7 +145,8 @@ static bool dir_is_ours(const struct config *config, char *error)
 	bool ours = true;
 
 	while (ours && opened != NULL && (entry = readdir(opened)) != NULL) {
-		ours = entry->d_name[0] == '.' || strcmp(entry->d_name, AUDIT_FILE) == 0;
+		ours = entry->d_name[0] == '.' || strcmp(entry->d_name, AUDIT_FILE) == 0 ||
+		       strcmp(entry->d_name, RUN_FILE) == 0;
 		for (int i = 0; i < LOGGERS_COUNT; i++)
 			ours |= strcmp(entry->d_name, logger_names[i]) == 0;
 		if (!ours)
@@ -195,10 +196,18 @@ static enum status start(struct logger_process *self, char *error)
 	if (config->log_headers && (logger->cut = aligned_alloc(64, BATCH_BYTES_MAX)) == NULL)
 		return STATUS_NO_MEMORY;
 	snprintf(dir, sizeof(dir), "%s/%s", config->logger_dir, logger_names[logger->kind]);
-	status = store_open(&logger->store, dir, config->chain, self->role.page->started_ns,
+	status = store_open(&logger->store, dir, config->chain, self->role.page->run,
 		segment_bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : segment_bytes, error);
 	if (status == STATUS_OK)
 		status = start_server(self, error);
+	if (status == STATUS_OK) {
+		status = logger_tell(logger);
+		if (status != STATUS_OK)
+			snprintf(error, CONFIG_ERROR_BYTES,
+				"%.150s: what a former run left cannot be gone on with: remove "
+				"%.150s/" RUN_FILE " to begin anew",
+				dir, config->logger_dir);
+	}
 	if (status != STATUS_OK)
 		return status;
 	/* The sequencer makes the base journal; both are started together. */

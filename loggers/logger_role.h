@@ -8,6 +8,8 @@
 
 #include "loggers/role.h"
 
+#define RUN_FILE "run" /* in the log directory: of a run at `disk` that has not ended yet */
+
 /* Returns the process's exit status. */
 int logger_role_main(const struct role_options *options);
 

@@ -31,7 +31,7 @@ struct page_place {
 /* The input as of one batch: what a successor of the sequencer goes on from. */
 struct page_admitted {
 	uint64_t line; /* of the base journal, where the batch ends */
-	uint64_t next_batch, next_sequence, next_packet_no, clock_ns;
+	uint64_t next_batch, next_sequence, next_packet_no, clock_ns, epoch;
 	uint64_t bytes, seen, ticks, cut, dropped[INGRESS_DROPS];
 	struct page_place places[PORTS_MAX];
 	uint32_t ended;
@@ -74,6 +74,16 @@ struct page_released {
 	uint64_t ambiguous;
 	uint64_t handed[PORTS_MAX];
 	uint32_t ended;
+};
+
+/* Where a run goes on that a former one left on disk. */
+struct page_restart {
+	uint32_t wanted; /* writer: the supervisor */
+	uint32_t told;	 /* a bit for each logger that has told what its store holds */
+	/* Writer: the packet logger. */
+	uint64_t durable_batch;	   /* all below are there: any of them may have been released */
+	uint64_t released_batch;   /* all below were released */
+	struct page_released mark; /* as of there */
 };
 
 #define RELEASES_MAX 16384
@@ -260,6 +270,8 @@ struct page {
 	uint32_t interrupted; /* writer: supervisor: the input ends here, what is in it goes out */
 	uint32_t stop;	      /* writer: supervisor or manager: all end at once */
 	uint64_t started_ns;
+	uint64_t run; /* names what loggers keep; writer: the supervisor */
+	struct page_restart restart;
 	uint64_t incarnations; /* given out so far; writer: the manager */
 	struct page_ingress ingress __attribute__((aligned(64)));
 	struct page_egress egress __attribute__((aligned(64)));

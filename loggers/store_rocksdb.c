@@ -507,6 +507,19 @@ enum status store_next(struct store *store, uint32_t stage, uint64_t *next)
 	return status;
 }
 
+enum status store_read_note(struct store *store, const char *name, void *bytes, uint32_t count)
+{
+	char *found;
+	size_t found_bytes;
+
+	if (find_fact(store, name, &found, &found_bytes) != STATUS_OK)
+		return STATUS_IO;
+	if (found != NULL && found_bytes == count)
+		memcpy(bytes, found, count);
+	rocksdb_free(found);
+	return STATUS_OK;
+}
+
 enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count)
 {
 	char *problem = NULL;

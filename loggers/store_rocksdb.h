@@ -51,6 +51,10 @@ MUST_CHECK enum status store_next(struct store *store, uint32_t stage, uint64_t 
 MUST_CHECK enum status store_note(struct store *store, const char *name, const void *bytes,
 	uint32_t count);
 
+/* Exactly count bytes of it; left as they are where there is none. Errors: IO. */
+MUST_CHECK enum status store_read_note(struct store *store, const char *name, void *bytes,
+	uint32_t count);
+
 /* Calls visit for each chunk: the base head, then blocks of images, from one snapshot. */
 typedef bool (*store_visit)(void *context, const void *bytes, uint32_t count);
 MUST_CHECK enum status store_read_base(struct store *store, uint32_t stage, store_visit visit,

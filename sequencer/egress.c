@@ -89,6 +89,11 @@ static void declare_span(struct page_stream *stream)
 	}
 }
 
+static uint64_t above(uint64_t more, uint64_t less)
+{
+	return more > less ? more - less : 0;
+}
+
 /* The counts as of the last batch released; what was done of the next one is not done again. */
 static void resume(struct egress *egress)
 {
@@ -109,7 +114,7 @@ static void resume(struct egress *egress)
 	counts->alarms = mark->alarms;
 	counts->outcome_bytes = mark->outcome_bytes;
 	counts->ambiguous = 0;
-	egress->done.alarms = egress->alarms_told - mark->alarms;
+	egress->done.alarms = above(egress->alarms_told, mark->alarms);
 	for (uint32_t i = 0; i < sizeof(counts->drops) / sizeof(*drops); i++)
 		egress->done.drops += drops[i];
 	egress->done.drops -= mark->dropped_by_vnf;
@@ -124,7 +129,8 @@ static void resume(struct egress *egress)
 			atomic_write_release(&stream->handed, stream->completed);
 		atomic_write_release(&stream->completed, stream->handed);
 		counts->ambiguous += ambiguous_of(stream);
-		egress->done.outputs[i] = stream->handed - mark->handed[i];
+		/* A file may have lost what was not on disk yet. */
+		egress->done.outputs[i] = above(stream->handed, mark->handed[i]);
 		counts->released += egress->done.outputs[i];
 	}
 	if (!egress->at_least_once)
@@ -135,11 +141,30 @@ static void resume(struct egress *egress)
 	egress->resumes = true;
 }
 
+/* What was released is as the packet log says, and what ports had was completed. */
+static void restart(struct egress *egress)
+{
+	const struct page_restart *from = &egress->page->restart;
+	struct page_egress *counts = egress->counts;
+
+	if (from->released_batch > 0)
+		counts->marks[(from->released_batch - 1) % 2] = from->mark;
+	for (uint32_t i = 0; i < egress->ports_count; i++)
+		counts->streams[i].handed = counts->streams[i].completed = from->mark.handed[i];
+	counts->streams[0].spans[0].before = from->mark.ambiguous;
+	counts->drops[0][0][0] = from->mark.dropped_by_vnf; /* whose they were is not kept */
+	atomic_write_release(&counts->batches, from->released_batch);
+}
+
 enum status egress_attach(struct egress *egress, const struct shm_place *place)
 {
 	egress->base = (struct base){.page = egress->page, .place = place};
 	egress->start = egress->page->services[SERVICE_SEQUENCER].starts + 1;
-	if (egress->page->epoch > 1)
+	if (egress->counts->batches < egress->page->restart.released_batch)
+		restart(egress);
+	if (egress->page->restart.wanted)
+		egress->open_below = egress->page->restart.durable_batch;
+	if (egress->page->epoch > 1 || egress->page->restart.wanted)
 		resume(egress);
 	return base_succeed(&egress->base, &egress->input, GATE_REQUIRED, "egress");
 }
@@ -203,6 +228,24 @@ static bool is_done(uint64_t *done)
 	return true;
 }
 
+/*
+ * Whether nobody knows if an output left before a power loss: it is declared, and left out unless
+ * it is to be repeated. A port that can tell has told: what it has is done.
+ */
+static bool is_open(struct egress *egress, uint32_t number)
+{
+	struct page_stream *stream = &egress->counts->streams[number];
+
+	if (egress->next_batch >= egress->open_below || egress->ports[number].ops->sent != NULL)
+		return false;
+	counter_add(&egress->counts->ambiguous, 1);
+	stream->spans[stream->takeovers % 2].before++;
+	if (egress->at_least_once)
+		return false;
+	stream->handed = stream->completed = stream->handed + 1;
+	return true;
+}
+
 /* Base frame + delta, straight into the port's memory; a counted drop where that has no room. */
 static void compose(struct egress *egress, const struct batch_record *record,
 	const struct outcome_record *outcome, const uint8_t *delta)
@@ -210,7 +253,7 @@ static void compose(struct egress *egress, const struct batch_record *record,
 	struct port_frame *frame;
 	size_t length = record->length;
 
-	if (is_done(&egress->done.outputs[outcome->where]))
+	if (is_done(&egress->done.outputs[outcome->where]) || is_open(egress, outcome->where))
 		return;
 	frame = next_frame(egress, outcome->where);
 	if (frame != NULL && length <= frame->capacity_bytes) {
@@ -246,7 +289,8 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 				record->clock_ns, (const char *)content, extra->bytes);
 	} else if (extra->type == EXTRA_EMIT) {
 		memcpy(&port, content, sizeof(port));
-		if (port < egress->ports_count && is_done(&egress->done.outputs[port])) {
+		if (port < egress->ports_count &&
+			(is_done(&egress->done.outputs[port]) || is_open(egress, port))) {
 			counter_add(&egress->counts->emitted, 1);
 			return;
 		}
@@ -406,7 +450,6 @@ static void mark_released(struct egress *egress)
 	};
 	for (uint32_t i = 0; i < egress->ports_count; i++)
 		mark->handed[i] = counts->streams[i].handed;
-	memset(&egress->done, 0, sizeof(egress->done));
 	atomic_write_release(&counts->batches, ++egress->next_batch);
 }
 

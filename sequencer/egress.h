@@ -54,6 +54,7 @@ struct egress {
 	uint64_t next_batch;
 	struct egress_done done; /* of the first batch, by a dead sequencer */
 	bool resumes;		 /* until the first release */
+	uint64_t open_below;	 /* batches that may have been released before a power loss */
 	bool at_least_once;	 /* repeats what a dead sequencer may have sent */
 	uint64_t alarms_told;	 /* before this one began: the shell's to say */
 	uint64_t start;		 /* the how-manieth sequencer of the run, from 1 */

@@ -74,33 +74,39 @@ static void set_clocks(struct ingress *ingress, uint64_t wall_ns)
 	}
 }
 
-enum status ingress_resume(struct ingress *ingress, const struct page_admitted *from)
+enum status ingress_resume_ports(struct ingress *ingress)
 {
-	struct page_ingress *counts = ingress->counts;
 	enum status status = STATUS_OK;
 
+	for (uint32_t i = 0; i < ingress->ports_count && status == STATUS_OK; i++)
+		if (ingress->ports[i].ops->resume != NULL)
+			status = ingress->ports[i].ops->resume(&ingress->ports[i]);
+	return status;
+}
+
+void ingress_resume(struct ingress *ingress, const struct page_admitted *from)
+{
+	struct page_ingress *counts = ingress->counts;
+
 	ingress->next_packet_no = 1;
-	if (from->next_batch == 0)
-		return STATUS_OK;
-	ingress->next_batch = from->next_batch;
+	ingress->next_batch = counts->batches = from->next_batch;
+	if (from->line == 0)
+		return;
+	if (ingress->epoch <= from->epoch)
+		ingress->epoch = from->epoch + 1;
 	ingress->next_sequence = from->next_sequence;
 	ingress->next_packet_no = from->next_packet_no;
 	ingress->clock_ns = from->clock_ns;
 	ingress->ended = from->ended != 0;
 	counts->packets = from->next_packet_no - 1;
-	counts->batches = from->next_batch;
 	counts->bytes = from->bytes;
 	counts->seen = from->seen;
 	counts->ticks = from->ticks;
 	counts->cut = from->cut;
 	memcpy(counts->dropped, from->dropped, sizeof(counts->dropped));
 	atomic_write_release(&counts->ended, from->ended);
-	for (uint32_t i = 0; i < ingress->ports_count && status == STATUS_OK; i++) {
+	for (uint32_t i = 0; i < ingress->ports_count; i++)
 		ingress->ports[i].place = from->places[i];
-		if (ingress->ports[i].ops->resume != NULL)
-			status = ingress->ports[i].ops->resume(&ingress->ports[i]);
-	}
-	return status;
 }
 
 /* What the input will be once the batch is published: the journal's end tells whether it was. */
@@ -117,6 +123,7 @@ static void note_admitted(struct ingress *ingress, uint32_t bytes)
 				 (MUTANT(ID_AGAIN) ? header->packets : header->count),
 		.next_packet_no = ingress->next_packet_no + header->packets,
 		.clock_ns = ingress->clock_ns,
+		.epoch = ingress->epoch,
 		.bytes = counts->bytes,
 		.seen = counts->seen,
 		.ticks = counts->ticks + header->count - header->packets,
@@ -136,6 +143,8 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	enum status status;
 
 	header->ingress_mono_ns = now_ns;
+	header->place_frames = ingress->ports[0].place.frames;
+	header->place_clock_ns = ingress->ports[0].place.clock_ns;
 	bytes = batch_end(&ingress->batch);
 	note_admitted(ingress, bytes);
 	FAULT_POINT(ID_ASSIGNED);
@@ -186,4 +195,32 @@ uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns
 	if (*status == STATUS_OK && ingress->ended)
 		atomic_write_release(&ingress->counts->ended, 1u);
 	return count;
+}
+
+enum status ingress_repeat(struct ingress *ingress, const struct batch_view *batch, uint64_t now_ns)
+{
+	const struct batch_header *header = batch->header;
+	uint32_t last = header->count - 1u;
+	struct page_place *place = &ingress->ports[0].place;
+	enum status status;
+
+	if (header->batch_no != ingress->next_batch || header->count == 0)
+		return STATUS_CORRUPT;
+	status = reserve(ingress, now_ns);
+	if (status != STATUS_OK)
+		return status;
+	memcpy(ingress->batch.header, header, header->bytes);
+	ingress->batch.end = (uint8_t *)ingress->batch.header + header->bytes;
+	ingress->next_sequence = packet_id_sequence(header->first_id);
+	ingress->next_packet_no = header->first_packet_no;
+	ingress->counts->packets = header->first_packet_no - 1;
+	ingress->clock_ns = batch->records[last]->clock_ns;
+	ingress->ended = batch->records[last]->kind == RECORD_END;
+	*place = (struct page_place){header->place_frames, header->place_clock_ns};
+	if (ingress->epoch <= packet_id_epoch(header->first_id))
+		ingress->epoch = packet_id_epoch(header->first_id) + 1u;
+	status = publish(ingress, now_ns);
+	if (status == STATUS_OK && ingress->ended)
+		atomic_write_release(&ingress->counts->ended, 1u);
+	return status;
 }

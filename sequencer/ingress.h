@@ -28,8 +28,18 @@ struct ingress {
 	bool reserved; /* the batch has its room in the journal */
 };
 
-/* Once ports are open: goes on where a former gateway's input ended, or begins. Errors: IO. */
-MUST_CHECK enum status ingress_resume(struct ingress *ingress, const struct page_admitted *from);
+/* Once ports are open: goes on where a former gateway's input ended, or begins. */
+void ingress_resume(struct ingress *ingress, const struct page_admitted *from);
+
+/*
+ * At a restart from disk: publishes the next batch once more, as it was logged. Then ports go on
+ * behind it. Errors: BLOCKED (try again), SEALED, CORRUPT (not the next one).
+ */
+MUST_CHECK enum status ingress_repeat(struct ingress *ingress, const struct batch_view *batch,
+	uint64_t now_ns);
+
+/* After that, once: sources go on where they were. Errors: IO. */
+MUST_CHECK enum status ingress_resume_ports(struct ingress *ingress);
 
 /*
  * One batch at most. now_ns is monotonic, wall_ns the time of day. Returns records published.

@@ -11,6 +11,7 @@
 
 #include "core/plain_text.h"
 #include "loggers/base.h"
+#include "loggers/base_wire.h"
 #include "loggers/control.h"
 #include "loggers/idle.h"
 #include "sequencer/egress.h"
@@ -18,7 +19,8 @@
 
 #define ASIDES_FILE "set-aside.pcap" /* in the run directory */
 #define IDLE_NS 1000000
-#define POLL_NS 50000 /* of ports, and of a journal that is full */
+#define REPEAT_BATCHES 64 /* asked for at a time */
+#define POLL_NS 50000	  /* of ports, and of a journal that is full */
 
 struct sequencer {
 	struct role role;
@@ -46,6 +48,12 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 		fprintf(self->alerts,
 			"{\"packet_id\": %llu, \"clock_ns\": %llu, \"alarm\": \"%s\"}\n",
 			(unsigned long long)packet_id, (unsigned long long)clock_ns, plain);
+}
+
+/* Behind a dead sequencer, or a run that left its log: what is written stays. */
+static bool goes_on(const struct sequencer *self)
+{
+	return self->role.page->epoch > 0 || self->role.page->restart.wanted;
 }
 
 /* A packet that a stage crashes on goes to a capture, for the operator. */
@@ -78,7 +86,7 @@ static void forget_asides(const struct sequencer *self)
 	char path[PATH_BYTES + 32];
 
 	snprintf(path, sizeof(path), "%s/" ASIDES_FILE, self->role.options.run_dir);
-	if (self->role.page->epoch == 0)
+	if (!goes_on(self))
 		unlink(path);
 }
 
@@ -171,12 +179,80 @@ static void raise_due(struct sequencer *self)
 	}
 }
 
+/* One logged batch, published once more, as readers make room for it. */
+static enum status repeat(struct sequencer *self, const void *bytes, uint32_t count)
+{
+	struct batch_view batch;
+	enum status status = batch_open(&batch, bytes, count);
+
+	if (status != STATUS_OK)
+		return status;
+	while ((status = ingress_repeat(&self->ingress, &batch, mono_ns())) == STATUS_BLOCKED &&
+		!atomic_read_relaxed(&self->role.page->stop))
+		usleep(POLL_NS / 1000);
+	if (self->ingress.writer.wake_needed)
+		idle_wake(&self->base.journal);
+	return status;
+}
+
+/* A few of them, from the packet logger's socket. Errors: IO, those of repeat. */
+static enum status repeat_some(struct sequencer *self)
+{
+	static uint64_t chunk[BATCH_BYTES_MAX / 8];
+	struct serve_request request = {.magic = SERVE_MAGIC,
+		.kind = SERVE_BATCHES,
+		.first_batch = self->ingress.next_batch,
+		.count = REPEAT_BATCHES};
+	char path[PATH_BYTES + 32];
+	uint32_t bytes;
+	enum status status;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/logger-packets.sock", self->role.options.run_dir);
+	fd = control_connect(path);
+	if (fd < 0)
+		return STATUS_IO;
+	status = bytes_send(fd, &request, sizeof(request));
+	while (status == STATUS_OK &&
+		(status = bytes_receive(fd, &bytes, sizeof(bytes))) == STATUS_OK && bytes > 0) {
+		status = bytes > sizeof(chunk) ? STATUS_CORRUPT : bytes_receive(fd, chunk, bytes);
+		if (status == STATUS_OK)
+			status = repeat(self, chunk, bytes);
+	}
+	close(fd);
+	return status;
+}
+
+/*
+ * At a restart from disk: what was admitted before it, and is not in the base values, goes through
+ * the chain again, before anything new.
+ */
+static void repeat_logged(struct sequencer *self)
+{
+	const struct page *page = self->role.page;
+	enum status status = STATUS_OK;
+
+	while (self->ingress.next_batch < page->restart.durable_batch &&
+		(status == STATUS_OK || status == STATUS_IO) && !atomic_read_relaxed(&page->stop)) {
+		status = repeat_some(self);
+		if (status == STATUS_IO)
+			usleep(10000); /* the logger may be starting again */
+		counter_add(&self->role.page->services[SERVICE_SEQUENCER].beat, 1);
+	}
+	if (status != STATUS_OK && status != STATUS_IO && status != STATUS_BLOCKED)
+		page_fail(self->role.page, "the packet log cannot be repeated at batch %llu: %s",
+			(unsigned long long)self->ingress.next_batch, status_text(status));
+	if (ingress_resume_ports(&self->ingress) != STATUS_OK)
+		page_fail(self->role.page, "the input cannot be gone on with: it is not as it was");
+}
+
 static void ingress_main(struct sequencer *self)
 {
 	struct idle idle = {.shares_core = role_take_core(&self->role, 0)};
 	enum status status = STATUS_OK;
 
 	role_take_short_turns();
+	repeat_logged(self);
 	while (!atomic_read_relaxed(&self->role.page->stop)) {
 		uint64_t clock_ns = self->ingress.trace_clock ? 0 : wall_ns();
 
@@ -232,9 +308,9 @@ static enum status open_ports(struct sequencer *self, char *error)
 		enum status status;
 
 		status = port_open(&self->ports[i], (uint16_t)i, config->ports[i].dev,
-			i == 0			     ? PORT_SOURCE
-			: self->role.page->epoch > 0 ? PORT_SINK_GOES_ON
-						     : PORT_SINK,
+			i == 0		? PORT_SOURCE
+			: goes_on(self) ? PORT_SINK_GOES_ON
+					: PORT_SINK,
 			config->hugepages, error);
 
 		if (status != STATUS_OK)
@@ -256,24 +332,33 @@ static enum status open_alerts(struct sequencer *self, char *error)
 	int c;
 
 	snprintf(path, sizeof(path), "%s/alerts.jsonl", self->role.options.run_dir);
-	self->alerts = fopen(path, self->role.page->epoch > 0 ? "r+e" : "we");
+	self->alerts = fopen(path, goes_on(self) ? "a+e" : "we");
 	if (self->alerts == NULL) {
 		snprintf(error, CONFIG_ERROR_BYTES, "%.200s: cannot be written: %s", path,
 			strerror(errno));
 		return STATUS_IO;
 	}
-	while (self->role.page->epoch > 0 && (c = getc(self->alerts)) != EOF) {
+	while (goes_on(self) && (c = getc(self->alerts)) != EOF) {
 		at++;
 		if (c == '\n') {
 			self->egress.alarms_told++;
 			whole = at;
 		}
 	}
-	if (self->role.page->epoch > 0 && (fseeko(self->alerts, whole, SEEK_SET) != 0 ||
-						  ftruncate(fileno(self->alerts), whole) != 0))
+	if (goes_on(self) && (fseeko(self->alerts, whole, SEEK_SET) != 0 ||
+				     ftruncate(fileno(self->alerts), whole) != 0))
 		return STATUS_IO;
 	(void)setvbuf(self->alerts, NULL, _IOLBF, 4096);
 	return STATUS_OK;
+}
+
+/* By the loggers whose word counts at a restart from disk; or the run is over. */
+static bool has_been_told(const struct page *page)
+{
+	uint32_t wanted = 1u << LOGGER_PACKETS | 1u << LOGGER_DETERMINANTS;
+
+	return (atomic_read_acquire(&page->restart.told) & wanted) == wanted ||
+	       atomic_read_relaxed(&page->stop) || atomic_read_relaxed(&page->failed) != 0;
 }
 
 /* The base journal of a new gateway epoch, and the input from where a former one's ended. */
@@ -284,7 +369,10 @@ static enum status open_ingress(struct sequencer *self, char *error)
 	enum status status;
 
 	self->base = (struct base){.page = self->role.page, .place = &self->role.place};
-	status = base_create(&self->base, config->journal_bytes, &from);
+	while (self->role.page->restart.wanted && !has_been_told(self->role.page))
+		usleep(1000);
+	status = base_create(&self->base, config->journal_bytes,
+		base_restart_batch(self->role.page, config->stages_count), &from);
 	if (status != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"base journal of %llu MiB in shared memory: %s: make "
@@ -300,11 +388,11 @@ static enum status open_ingress(struct sequencer *self, char *error)
 	self->ingress.trace_clock = config_trace_clock(config);
 	self->ingress.patience_ns = config->hang_ms * 20000000ull;
 	self->ingress.epoch = self->base.epoch;
-	if (status == STATUS_OK)
-		status = ingress_resume(&self->ingress, &from);
-	if (status == STATUS_OK)
-		base_announce(&self->base);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	ingress_resume(&self->ingress, &from);
+	base_announce(&self->base);
+	return STATUS_OK;
 }
 
 static enum status open_egress(struct sequencer *self)

@@ -64,7 +64,7 @@ capture "$WORK/in.pcap" 3000 500=CRASH 501=CRASH
 poisoned "two in one batch" passive '[500, 501]'
 capture "$WORK/in.pcap" 3000 1500=LOOP
 poisoned "a packet that every replica loops on for ever" active '[1500]'
-[ -n "$("$UNDERSTUDY" audit "$WORK/log" 2>/dev/null | grep set_aside)" ] && ok "it is in the audit log" ||
+grep -q set_aside "$WORK/log/audit.jsonl" && ok "it is in the audit log" ||
 	bad "it is in the audit log" "no set_aside there"
 
 # An accident at the same place is none of the packet's: kills from outside do not count.

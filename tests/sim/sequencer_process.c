@@ -236,11 +236,12 @@ static void sequencer_main(void *argument)
 	role_begin(&self->role, 0, 0, 0);
 	self->stages = calloc(world.plan->stages, sizeof(*self->stages));
 	self->base = (struct base){.page = page, .place = &self->role.place};
-	BUG_ON(base_create(&self->base, config->journal_bytes, &from) != STATUS_OK);
+	BUG_ON(base_create(&self->base, config->journal_bytes,
+		       base_restart_batch(page, config->stages_count), &from) != STATUS_OK);
 	BUG_ON(journal_writer_open(&self->ingress.writer, &self->base.journal, 0) != STATUS_OK);
 	base_ingress = &self->ingress;
 	ports_open(self);
-	BUG_ON(ingress_resume(&self->ingress, &from) != STATUS_OK);
+	ingress_resume(&self->ingress, &from);
 	base_announce(&self->base);
 	FAULT_POINT(GATEWAY_ANNOUNCED);
 	if (self->base.epoch > 1)
@@ -252,6 +253,7 @@ static void sequencer_main(void *argument)
 	(void)!control_start(&self->control, "", &hello, on_sequencer_message, self);
 	while (!self->go && !page->stop)
 		world_sleep(100000);
+	BUG_ON(ingress_resume_ports(&self->ingress) != STATUS_OK);
 	while (!page->stop) {
 		uint64_t wall_ns = self->ingress.trace_clock ? 0
 							     : world.now_ns + world.wall_offset_ns;
