@@ -57,25 +57,10 @@ static void tell_base(struct logger *logger, uint32_t number, bool same_lines)
 	atomic_write_release(&stage->base_batch, head.batch);
 }
 
-/* What was released, as of the last sync before the end. */
-struct release_note {
-	uint64_t batch;
-	struct page_released mark;
-};
-
-static enum status tell_packets(struct logger *logger)
+static enum status tell_released(struct logger *logger)
 {
-	struct page_restart *restart = &logger->role->page->restart;
-	struct release_note note = {0};
-	enum status status = store_next(logger->store, 0, &restart->durable_batch);
-
-	if (status == STATUS_OK)
-		status = store_read_note(logger->store, RELEASE_NOTE, &note, sizeof(note));
-	if (status == STATUS_OK && note.batch > restart->durable_batch)
-		status = STATUS_CORRUPT;
-	restart->released_batch = note.batch;
-	restart->mark = note.mark;
-	return status;
+	return store_read_note(logger->store, RELEASE_NOTE,
+		&logger->role->page->restart.notes[logger->kind], sizeof(struct page_note));
 }
 
 enum status logger_tell(struct logger *logger)
@@ -86,7 +71,9 @@ enum status logger_tell(struct logger *logger)
 	if (!page->restart.wanted || (page->restart.told & 1u << logger->kind) != 0)
 		return STATUS_OK;
 	if (logger->kind == LOGGER_PACKETS)
-		status = tell_packets(logger);
+		status = store_next(logger->store, 0, &page->restart.durable_batch);
+	if (status == STATUS_OK && logger->kind != LOGGER_PROGRESS)
+		status = tell_released(logger);
 	for (uint32_t s = 0;
 		logger->kind == LOGGER_DETERMINANTS && s < logger->role->config->stages_count; s++)
 		tell_base(logger, s, false);
@@ -95,20 +82,25 @@ enum status logger_tell(struct logger *logger)
 	return status;
 }
 
-/* How far outputs have been released, beside the packets that are about to be synced. */
-static enum status note_released(struct logger *logger)
+/*
+ * Notes how far outputs have been released, in the store: a restart from disk goes on from the
+ * latest such note. False: not now, it is just changing.
+ */
+static bool note_released(struct logger *logger, enum status *status)
 {
 	const struct page_egress *egress = &logger->role->page->egress;
-	struct release_note note = {.batch = atomic_read_acquire(&egress->batches)};
+	struct page_note note = {.batch = atomic_read_acquire(&egress->batches)};
 
 	if (note.batch == logger->noted_release)
-		return STATUS_OK;
+		return true;
 	note.mark = egress->marks[(note.batch - 1) % 2];
 	atomic_fence_acquire();
 	if (atomic_read_acquire(&egress->batches) != note.batch)
-		return STATUS_OK; /* it may be being written: the next time */
-	logger->noted_release = note.batch;
-	return store_note(logger->store, RELEASE_NOTE, &note, sizeof(note));
+		return false;
+	*status = store_note(logger->store, RELEASE_NOTE, &note, sizeof(note));
+	if (*status == STATUS_OK)
+		logger->noted_release = note.batch;
+	return *status == STATUS_OK;
 }
 
 /* Goes on where a former logger's store ends. Errors: IO. */
@@ -293,7 +285,11 @@ static enum status fold_commit(struct logger *logger, struct logger_source *sour
 		.base_line = fold->header.base_line,
 	};
 	const uint8_t *at = fold->images;
+	enum status status = STATUS_OK;
 
+	/* Before they hold what was released, it is noted that it was. */
+	if (logger->disk && !note_released(logger, &status))
+		return status;
 	while (at < fold->images + fold->bytes) {
 		const struct fold_image *image = (const struct fold_image *)at;
 		const uint8_t *key = at + sizeof(*image);
@@ -548,7 +544,7 @@ uint32_t logger_work(struct logger *logger, enum status *status)
 		FAULT_POINT(TRIMMED);
 	}
 	if (*status == STATUS_OK && logger->disk && logger->kind == LOGGER_PACKETS)
-		*status = note_released(logger);
+		(void)note_released(logger, status); /* or the next time */
 	if (*status == STATUS_OK)
 		*status = store_write(logger->store);
 	if (*status == STATUS_OK && logger->disk && logger->unsynced) {

@@ -76,14 +76,20 @@ struct page_released {
 	uint32_t ended;
 };
 
+/* How far outputs were released, as a logger notes it. */
+struct page_note {
+	uint64_t batch; /* all below were */
+	struct page_released mark;
+};
+
 /* Where a run goes on that a former one left on disk. */
 struct page_restart {
 	uint32_t wanted; /* writer: the supervisor */
 	uint32_t told;	 /* a bit for each logger that has told what its store holds */
-	/* Writer: the packet logger. */
-	uint64_t durable_batch;	   /* all below are there: any of them may have been released */
-	uint64_t released_batch;   /* all below were released */
-	struct page_released mark; /* as of there */
+	/* Writer: the packet logger. All below are there: any of them may have been released. */
+	uint64_t durable_batch;
+	/* Writers: the packet and the determinant logger, each what it had noted. */
+	struct page_note notes[2];
 };
 
 #define RELEASES_MAX 16384

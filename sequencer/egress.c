@@ -141,26 +141,33 @@ static void resume(struct egress *egress)
 	egress->resumes = true;
 }
 
-/* What was released is as the packet log says, and what ports had was completed. */
+static const struct page_note *last_note(const struct page *page)
+{
+	const struct page_note *notes = page->restart.notes;
+
+	return &notes[notes[1].batch > notes[0].batch];
+}
+
+/* What was released is as the loggers noted, and what ports had was completed. */
 static void restart(struct egress *egress)
 {
-	const struct page_restart *from = &egress->page->restart;
+	const struct page_note *from = last_note(egress->page);
 	struct page_egress *counts = egress->counts;
 
-	if (from->released_batch > 0)
-		counts->marks[(from->released_batch - 1) % 2] = from->mark;
+	if (from->batch > 0)
+		counts->marks[(from->batch - 1) % 2] = from->mark;
 	for (uint32_t i = 0; i < egress->ports_count; i++)
 		counts->streams[i].handed = counts->streams[i].completed = from->mark.handed[i];
 	counts->streams[0].spans[0].before = from->mark.ambiguous;
 	counts->drops[0][0][0] = from->mark.dropped_by_vnf; /* whose they were is not kept */
-	atomic_write_release(&counts->batches, from->released_batch);
+	atomic_write_release(&counts->batches, from->batch);
 }
 
 enum status egress_attach(struct egress *egress, const struct shm_place *place)
 {
 	egress->base = (struct base){.page = egress->page, .place = place};
 	egress->start = egress->page->services[SERVICE_SEQUENCER].starts + 1;
-	if (egress->counts->batches < egress->page->restart.released_batch)
+	if (egress->counts->batches < last_note(egress->page)->batch)
 		restart(egress);
 	if (egress->page->restart.wanted)
 		egress->open_below = egress->page->restart.durable_batch;

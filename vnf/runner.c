@@ -615,7 +615,8 @@ enum status runner_serve(struct runner *self)
 
 bool runner_is_needed(const struct runner *self)
 {
-	return page_leader(self->stage)->incarnation == 0 &&
+	/* Base values to restore from may be there the next time. */
+	return page_leader(self->stage)->incarnation == 0 && !self->role.page->restart.wanted &&
 	       atomic_read_acquire(&self->self->incarnation) == self->role.options.incarnation;
 }
 

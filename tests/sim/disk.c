@@ -14,6 +14,12 @@ struct disk_record {
 	uint8_t *bytes;
 };
 
+/* The one note that is read again. */
+struct disk_note {
+	uint8_t bytes[512];
+	uint32_t count;
+};
+
 struct store {
 	struct disk_record *records;
 	uint32_t records_count, records_capacity;
@@ -24,6 +30,7 @@ struct store {
 	struct disk_image *pending;
 	uint32_t pending_count, pending_capacity;
 	bool failed;
+	struct disk_note written_note, synced_note;
 };
 
 struct store *disk_open(void)
@@ -104,8 +111,10 @@ enum status store_sync(struct store *store)
 {
 	enum status status = work(store, 2000000);
 
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		store->synced = store->written;
+		store->synced_note = store->written_note;
+	}
 	return status;
 }
 
@@ -177,6 +186,7 @@ enum status store_fold_commit(struct store *store, uint32_t stage, const struct 
 		for (uint32_t i = 0; i < store->pending_count; i++)
 			put_image(&store->stages[stage], &store->pending[i]);
 		store->stages[stage].head = *head;
+		store->synced_note = store->written_note;
 	}
 	store->pending_count = 0;
 	return status;
@@ -184,10 +194,34 @@ enum status store_fold_commit(struct store *store, uint32_t stage, const struct 
 
 enum status store_note(struct store *store, const char *name, const void *bytes, uint32_t count)
 {
+	if (store->failed)
+		return STATUS_IO;
+	if (strcmp(name, "released") == 0) {
+		BUG_ON(count > sizeof(store->written_note.bytes));
+		memcpy(store->written_note.bytes, bytes, count);
+		store->written_note.count = count;
+	}
+	return STATUS_OK;
+}
+
+enum status store_read_note(struct store *store, const char *name, void *bytes, uint32_t count)
+{
 	(void)name;
-	(void)bytes;
-	(void)count;
-	return store->failed ? STATUS_IO : STATUS_OK;
+	if (store->written_note.count == count)
+		memcpy(bytes, store->written_note.bytes, count);
+	return STATUS_OK;
+}
+
+void disk_lose_power(struct store *store)
+{
+	store->written = store->synced;
+	store->written_note = store->synced_note;
+	disk_reopen(store);
+}
+
+uint64_t disk_batches(const struct store *store)
+{
+	return store->synced == 0 ? 0 : store->records[store->synced - 1].number + 1;
 }
 
 enum status store_read_base(struct store *store, uint32_t stage, store_visit visit, void *context)

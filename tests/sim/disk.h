@@ -31,4 +31,10 @@ struct store *disk_open(void);
 /* What was added and is not written is gone; what failed may be tried again. */
 void disk_reopen(struct store *store);
 
+/* What is not synced is gone. */
+void disk_lose_power(struct store *store);
+
+/* Of a packet log: one past the last that is synced. */
+uint64_t disk_batches(const struct store *store);
+
 #endif

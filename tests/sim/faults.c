@@ -18,6 +18,12 @@ const char *const fault_kind_texts[FAULT_KINDS] = {
 #undef X
 };
 
+void faults_forget_paused(void)
+{
+	for (uint32_t i = 0; i < PLAN_FAULTS_MAX; i++)
+		paused[i].process = NULL;
+}
+
 void faults_begin(void)
 {
 	for (uint32_t i = 0; i < PLAN_FAULTS_MAX; i++) {
@@ -121,6 +127,9 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 		break;
 	case SIM_ASK:
 		operator_asks(fault);
+		break;
+	case SIM_POWER:
+		processes_lose_power();
 		break;
 	case FAULT_KINDS:
 		break;

@@ -6,6 +6,9 @@
 #include "tests/sim/world.h"
 
 void faults_begin(void);
+
+/* Those that were to go on are dead. */
+void faults_forget_paused(void);
 void faults_by_time(void);
 uint64_t faults_next_ns(void);
 void faults_at_store(struct process *process);

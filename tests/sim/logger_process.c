@@ -50,6 +50,7 @@ static void logger_main(void *argument)
 	logger->keeps = config->retention_bytes > 0 || logger->disk;
 	logger->store = disks[logger->kind];
 	disk_reopen(logger->store);
+	BUG_ON(logger_tell(logger) != STATUS_OK);
 	while ((status = logger_attach(logger)) == STATUS_NOT_FOUND || status == STATUS_EMPTY)
 		world_sleep(1000000);
 	BUG_ON(status != STATUS_OK);

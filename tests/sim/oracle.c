@@ -26,6 +26,9 @@ struct seen_batch {
 	uint8_t *outcomes[STAGES_MAX]; /* the first published of each stage */
 	uint32_t outcome_bytes[STAGES_MAX];
 	struct ledger_model *after; /* of each stage */
+	/* Before it. */
+	uint64_t ordinal, clock_ns, next_id;
+	uint32_t outputs_count, alarms_count;
 };
 
 struct expected {
@@ -42,7 +45,8 @@ static struct {
 	struct ledger_model models[STAGES_MAX];
 	struct expected outputs[EXPECTED_MAX];
 	uint32_t outputs_count, sent;
-	uint32_t skipped; /* of the declared span: never sent */
+	uint32_t skipped;    /* of the declared span: never sent */
+	uint64_t open_below; /* batches whose outputs a device may have sent or not */
 	char alarms[EXPECTED_MAX][64];
 	uint32_t alarms_count, told;
 	uint64_t base_batch[STAGES_MAX]; /* checked */
@@ -86,6 +90,22 @@ static uint8_t *copy(const void *bytes, uint32_t count)
 	return made;
 }
 
+/* After a power loss: a batch is there again, as it was logged. */
+static void take_again(struct seen_batch *batch, const uint8_t *payload, uint64_t position,
+	uint64_t end_position)
+{
+	struct batch_header header = *(const struct batch_header *)payload;
+
+	header.ingress_mono_ns = ((const struct batch_header *)batch->bytes)->ingress_mono_ns;
+	if (memcmp(&header, batch->bytes, sizeof(header)) != 0 ||
+		memcmp(payload + sizeof(header), batch->bytes + sizeof(header),
+			batch->count - sizeof(header)) != 0)
+		world_violated("I1", "batch %llu is another after a restart",
+			(unsigned long long)header.batch_no);
+	batch->position = position;
+	batch->end_position = end_position;
+}
+
 /* I7: dense IDs, clocks that do not go back, frames as they came in. */
 static void take_batch(const uint8_t *payload, uint64_t position, uint64_t end_position)
 {
@@ -93,6 +113,10 @@ static void take_batch(const uint8_t *payload, uint64_t position, uint64_t end_p
 	struct seen_batch *batch = &oracle.batches[oracle.batches_count];
 	const uint8_t *at = payload + sizeof(*header);
 
+	if (header->batch_no < oracle.batches_count) {
+		take_again(&oracle.batches[header->batch_no], payload, position, end_position);
+		return;
+	}
 	if (oracle.batches_count == BATCHES_MAX)
 		world_violated("L1", "%u batches: the input never ends", BATCHES_MAX);
 	/* Another gateway's IDs are of another epoch; sequences go on. */
@@ -106,7 +130,10 @@ static void take_batch(const uint8_t *payload, uint64_t position, uint64_t end_p
 		.count = header->bytes,
 		.first_id = header->first_id,
 		.position = position,
-		.end_position = end_position};
+		.end_position = end_position,
+		.ordinal = oracle.ordinal,
+		.clock_ns = oracle.clock_ns,
+		.next_id = oracle.next_id};
 	for (uint32_t i = 0; i < header->count; i++) {
 		const struct batch_record *record = (const struct batch_record *)at;
 		uint8_t frame[FRAME_BYTES_MAX];
@@ -221,6 +248,8 @@ static void model_batch(uint32_t number)
 	const struct batch_header *header = (const struct batch_header *)batch->bytes;
 	const uint8_t *at = batch->bytes + sizeof(*header);
 
+	batch->outputs_count = oracle.outputs_count;
+	batch->alarms_count = oracle.alarms_count;
 	for (uint32_t i = 0; i < header->count; i++) {
 		const struct batch_record *record = (const struct batch_record *)at;
 
@@ -250,7 +279,7 @@ static void take_outcome(struct shared *journal, uint32_t stage, const uint8_t *
 	if (batch->outcomes[stage] == NULL) {
 		batch->outcomes[stage] = copy(payload, header->bytes);
 		batch->outcome_bytes[stage] = header->bytes;
-		if (stage == world.plan->stages - 1)
+		if (stage == world.plan->stages - 1 && batch_no >= oracle.modelled)
 			model_batch((uint32_t)batch_no);
 	} else if (batch->outcome_bytes[stage] != header->bytes ||
 		   memcmp(batch->outcomes[stage], payload, header->bytes) != 0) {
@@ -332,6 +361,7 @@ static void check_base_journal(void)
 				s, (unsigned long long)page->stages[s].base_line,
 				(unsigned long long)tail);
 	if (oracle.sent < oracle.outputs_count &&
+		oracle.outputs[oracle.sent].batch >= oracle.open_below &&
 		oracle.batches[oracle.outputs[oracle.sent].batch].position >= first_line &&
 		oracle.batches[oracle.outputs[oracle.sent].batch].position < tail)
 		world_violated("I8", "batch %u is not released and trimmed",
@@ -440,6 +470,15 @@ static bool is_output(const uint8_t *frame, uint32_t length, uint32_t number)
 	       memcmp(oracle.outputs[number].bytes, frame, length) == 0;
 }
 
+/* What nobody could tell of after a power loss may be left out. */
+static void skip_open(void)
+{
+	for (; oracle.sent < oracle.outputs_count &&
+		oracle.outputs[oracle.sent].batch < oracle.open_below;
+		oracle.sent++)
+		oracle.skipped++;
+}
+
 /* For people: where the output is not what it should be. */
 static void tell_difference(const uint8_t *frame, uint32_t length)
 {
@@ -460,6 +499,7 @@ void oracle_sent(const uint8_t *frame, uint32_t length)
 {
 	uint32_t batch;
 
+	skip_open();
 	if (oracle.sent == oracle.outputs_count || !is_output(frame, length, oracle.sent)) {
 		for (uint32_t i = oracle.sent; i-- > 0;)
 			if (is_output(frame, length, i))
@@ -496,11 +536,42 @@ uint64_t oracle_alarms_count(void)
 /* What a dead sequencer had handed to a device that cannot tell may have left or not. */
 void oracle_resumed(uint64_t handed)
 {
+	if (handed <= oracle.sent && oracle.open_below > 0)
+		return; /* it goes through what is open */
 	if (handed < oracle.sent)
 		world_violated("I3", "output %llu goes on, %u have left",
 			(unsigned long long)handed, oracle.sent);
 	oracle.skipped += (uint32_t)handed - oracle.sent;
 	oracle.sent = (uint32_t)handed;
+}
+
+void oracle_power_lost(uint64_t count)
+{
+	const struct seen_batch *first = &oracle.batches[count];
+
+	if (oracle.sent > 0 && oracle.outputs[oracle.sent - 1].batch >= count)
+		world_violated("I1", "batch %u was released and is lost",
+			oracle.outputs[oracle.sent - 1].batch);
+	if (!world.plan->port_tells)
+		oracle.open_below = count;
+	if (count >= oracle.batches_count)
+		return;
+	oracle.ordinal = first->ordinal;
+	oracle.clock_ns = first->clock_ns;
+	oracle.next_id = first->next_id;
+	oracle.batches_count = (uint32_t)count;
+	if (oracle.modelled <= count)
+		return;
+	oracle.modelled = (uint32_t)count;
+	oracle.outputs_count = first->outputs_count;
+	oracle.alarms_count = first->alarms_count;
+	if (oracle.told > oracle.alarms_count)
+		world_violated("I1", "alarm %u was told and is lost", oracle.told - 1);
+	if (count == 0)
+		memset(oracle.models, 0, sizeof(oracle.models));
+	else
+		memcpy(oracle.models, first[-1].after,
+			world.plan->stages * sizeof(oracle.models[0]));
 }
 
 void oracle_alarm(const char *text, uint32_t bytes)
@@ -526,6 +597,7 @@ void oracle_end(void)
 {
 	const struct page_egress *egress = &page->egress;
 
+	skip_open();
 	if (page->failed != 0)
 		world_violated("L1", "the run failed: %s", page->error);
 	if (oracle.ordinal - 1 != world.plan->packets ||

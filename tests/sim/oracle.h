@@ -22,6 +22,9 @@ uint64_t oracle_sent_count(void);
 uint64_t oracle_alarms_count(void);
 void oracle_resumed(uint64_t handed);
 
+/* All but what is durable is gone: batches from this one on never were. */
+void oracle_power_lost(uint64_t batch);
+
 /* The run is over: all must be there. */
 void oracle_end(void);
 

@@ -164,6 +164,16 @@ static void make_ask(struct plan *plan, struct dice *dice)
 	plan->faults_count++;
 }
 
+/* Of everything at once. */
+static void make_power_fault(struct plan *plan, struct dice *dice)
+{
+	plan->faults[plan->faults_count] = (struct planned_fault){.number = plan->faults_count,
+		.kind = SIM_POWER,
+		.when = WHEN_TIME,
+		.at = 5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets / plan->burst)};
+	plan->faults_count++;
+}
+
 /* More than the rings hold, while a replica stands still in the middle of a batch, and no hang. */
 static void make_flood(struct plan *plan, struct dice *dice)
 {
@@ -216,6 +226,9 @@ void plan_make(struct plan *plan, uint64_t seed)
 		plan->poison_stage = (uint32_t)roll(&dice, plan->stages);
 	}
 	plan->disk &= plan->protect;
+	if (plan->disk && !plan->recorded[0] && !plan->recorded[1])
+		for (uint64_t left = roll(&dice, 3); left > 0; left--)
+			make_power_fault(plan, &dice);
 	if (!plan->protect && chance(&dice, 2))
 		plan->faults_count = 0;
 	/* Nothing is checked then. */

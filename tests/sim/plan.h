@@ -13,7 +13,7 @@
 #include "core/fault_points.h"
 #include "core/limits.h"
 
-#define PLAN_FAULTS_MAX 14
+#define PLAN_FAULTS_MAX 16
 
 enum process_kind {
 	PROCESS_SUPERVISOR,
@@ -36,7 +36,8 @@ enum process_kind {
 	X(PARTITION, "messages held back, one way")                                                \
 	X(CLOCK, "clock of the day jumps")                                                         \
 	X(PORT, "port takes nothing")                                                              \
-	X(ASK, "operator asks for a fault")
+	X(ASK, "operator asks for a fault")                                                        \
+	X(POWER, "power is lost, and comes back")
 
 enum fault_kind {
 #define X(name, text) SIM_##name,
@@ -68,6 +69,7 @@ extern const char *const fault_kind_texts[FAULT_KINDS];
 	X(SEQUENCE_WRAP, "the wire form of the packet ID wraps")                                   \
 	X(DUPLICATE_MESSAGE, "a message comes twice")                                              \
 	X(GATEWAY_TAKEOVER, "a gateway goes on where a former one died")                           \
+	X(RESTART_FROM_DISK, "a chain goes on from disk")                                          \
 	X(SET_ASIDE, "a packet that replicas crash on is set aside")                               \
 	X(RUN_FAILED, "a fault that nothing survives ends the run")
 

@@ -6,7 +6,7 @@
 #include "loggers/journal.h"
 #include "manager/watcher.h"
 
-#define SHARED_MAX 96
+#define SHARED_MAX 160
 
 struct process;
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "tests/sim/disk.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/mail.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/platform.h"
@@ -222,6 +223,27 @@ static void on_death(struct process *process)
 		supervisor.ended_ns[at] = supervisor.ended_ns[at - 1];
 	thread_wake_by(supervisor.thread, supervisor.ended_ns[at]);
 	manager_sees_death(process);
+}
+
+void processes_lose_power(void)
+{
+	for (uint32_t i = 0; i < world.processes_count; i++)
+		process_end(&world.processes[i], "has no power");
+	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
+		disk_lose_power(disks[i]);
+	for (uint32_t i = 0; i < shared_count; i++)
+		shared[i].linked = false;
+	base_forgotten();
+	faults_forget_paused();
+	oracle_power_lost(disk_batches(disks[LOGGER_PACKETS]));
+	memset(page, 0, sizeof(*page));
+	page->magic = PAGE_MAGIC;
+	page->restart.wanted = 1;
+	page->egress.mismatch_batch = NO_BATCH;
+	memset(&supervisor, 0, sizeof(supervisor));
+	supervisor.process = process_start(PROCESS_SUPERVISOR, "supervisor", supervisor_main, NULL);
+	supervisor.process->slowness = 1;
+	sometimes(SOMETIMES_RESTART_FROM_DISK);
 }
 
 static void make_config(void)

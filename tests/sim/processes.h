@@ -28,6 +28,12 @@ void replica_corrupt(struct process *process);
 /* The replica in work crashes on a packet, if it is of the stage that does. */
 void replica_poisoned(void);
 
+/* All end at once, what is not synced is gone; and a supervisor goes on from disk. */
+void processes_lose_power(void);
+
+/* The base journals are gone. */
+void base_forgotten(void);
+
 /* Sends the manager what `understudy inject` does. */
 void operator_asks(const struct planned_fault *fault);
 

@@ -8,6 +8,7 @@
 #include "loggers/idle.h"
 #include "sequencer/egress.h"
 #include "sequencer/ingress.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/input.h"
 #include "tests/sim/oracle.h"
@@ -25,6 +26,11 @@ uint64_t base_overwritten(uint64_t *first_line)
 		return 0;
 	*first_line = writer->journal->control->first_line;
 	return writer->limit - writer->journal->ring_lines;
+}
+
+void base_forgotten(void)
+{
+	base_ingress = NULL;
 }
 
 struct sequencer_process {
@@ -225,6 +231,27 @@ static void ports_open(struct sequencer_process *self)
 	self->egress.alarm = tell_alarm;
 }
 
+/* What was logged before a power loss, and is not in the base values. */
+static void repeat_logged(struct sequencer_process *self)
+{
+	while (self->ingress.next_batch < page->restart.durable_batch && !page->stop) {
+		struct batch_view batch;
+		const uint8_t *bytes;
+		uint32_t count;
+		enum status status;
+
+		BUG_ON(!disk_has_batch(disks[LOGGER_PACKETS], self->ingress.next_batch, &bytes,
+			       &count) ||
+			batch_open(&batch, bytes, count) != STATUS_OK);
+		status = ingress_repeat(&self->ingress, &batch, world.now_ns);
+		BUG_ON(status != STATUS_OK && status != STATUS_BLOCKED);
+		if (self->ingress.writer.wake_needed)
+			idle_wake(&self->base.journal);
+		counter_add(&page->services[SERVICE_SEQUENCER].beat, 1);
+		world_sleep(status == STATUS_BLOCKED ? 100000 : 1);
+	}
+}
+
 static void sequencer_main(void *argument)
 {
 	struct sequencer_process *self = argument;
@@ -236,6 +263,8 @@ static void sequencer_main(void *argument)
 	role_begin(&self->role, 0, 0, 0);
 	self->stages = calloc(world.plan->stages, sizeof(*self->stages));
 	self->base = (struct base){.page = page, .place = &self->role.place};
+	while (page->restart.wanted && (page->restart.told & 3) != 3)
+		world_sleep(1000000);
 	BUG_ON(base_create(&self->base, config->journal_bytes,
 		       base_restart_batch(page, config->stages_count), &from) != STATUS_OK);
 	BUG_ON(journal_writer_open(&self->ingress.writer, &self->base.journal, 0) != STATUS_OK);
@@ -253,6 +282,7 @@ static void sequencer_main(void *argument)
 	(void)!control_start(&self->control, "", &hello, on_sequencer_message, self);
 	while (!self->go && !page->stop)
 		world_sleep(100000);
+	repeat_logged(self);
 	BUG_ON(ingress_resume_ports(&self->ingress) != STATUS_OK);
 	while (!page->stop) {
 		uint64_t wall_ns = self->ingress.trace_clock ? 0

@@ -18,7 +18,7 @@
 #include "tests/sim/plan.h"
 
 #define THREADS_MAX 160
-#define PROCESSES_MAX 96
+#define PROCESSES_MAX 160
 #define OWNED_MAX 24
 #define WAITS_MAX 8
 #define SECOND_NS 1000000000ull
