@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "core/digest.h"
 #include "loggers/control.h"
 #include "loggers/faults.h"
 #include "loggers/idle.h"
@@ -420,6 +421,18 @@ static void run_file(const struct supervisor *self, char path[PATH_BYTES + 16])
 	snprintf(path, PATH_BYTES + 16, "%s/" RUN_FILE, self->config->logger_dir);
 }
 
+/* Of the configuration's bytes; 0: it cannot be read. */
+static uint64_t digest_of_config(const struct supervisor *self)
+{
+	static uint8_t bytes[1 << 20];
+	FILE *file = fopen(self->config->path, "re");
+	size_t count = file == NULL ? 0 : fread(bytes, 1, sizeof(bytes), file);
+
+	if (file != NULL)
+		fclose(file);
+	return count == 0 ? 0 : digest_of(bytes, count, 1);
+}
+
 /*
  * A run that survives power loss leaves a file in its log until it has ended in good order: the
  * next one goes on where it was.
@@ -428,7 +441,7 @@ static bool name_run(struct supervisor *self, char *error)
 {
 	char path[PATH_BYTES + 16];
 	struct timespec now;
-	unsigned long long run = 0;
+	unsigned long long run = 0, was = 0, digest = digest_of_config(self);
 	FILE *file;
 	bool written;
 
@@ -438,9 +451,16 @@ static bool name_run(struct supervisor *self, char *error)
 		return true;
 	run_file(self, path);
 	file = fopen(path, "re");
-	self->page->restart.wanted = file != NULL && fscanf(file, "%llu", &run) == 1;
+	self->page->restart.wanted = file != NULL && fscanf(file, "%llu %llx", &run, &was) == 2;
 	if (file != NULL)
 		fclose(file);
+	if (self->page->restart.wanted && was != digest) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%.150s: was changed since the run that is to be gone on with: change it "
+			"back, or remove %.150s to begin anew",
+			self->config->path, path);
+		return false;
+	}
 	if (self->page->restart.wanted) {
 		self->page->run = run;
 		fprintf(stderr, "understudy: goes on from disk where a former run stopped\n");
@@ -448,7 +468,7 @@ static bool name_run(struct supervisor *self, char *error)
 	}
 	file = fopen(path, "we");
 	written = file != NULL &&
-		  fprintf(file, "%llu\n", (unsigned long long)self->page->run) > 0 &&
+		  fprintf(file, "%llu %llx\n", (unsigned long long)self->page->run, digest) > 0 &&
 		  fflush(file) == 0 && fsync(fileno(file)) == 0;
 	if (!written)
 		snprintf(error, CONFIG_ERROR_BYTES, "%.200s: cannot be written: %s", path,

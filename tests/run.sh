@@ -109,6 +109,10 @@ script "every call of a VNF" tests/e2e/calls.sh
 script "stages with workers" tests/e2e/workers.sh
 COUNT=1500000 script "restore and manager restart" tests/e2e/restore.sh
 script "loggers that die, a disk that is full" tests/e2e/loggers.sh
+script "a sequencer that dies" tests/e2e/gateway.sh
+script "packets that every replica crashes on" tests/e2e/poison.sh
+script "everything killed at once, restarted from disk" tests/e2e/power.sh
+script "faults on every component under load" tests/e2e/campaign.sh
 script "live ports" tests/e2e/live.sh
 script "the chain live, on af_packet" tests/e2e/live_chain.sh
 PORTS=tap script "the chain live, on tap" tests/e2e/live_chain.sh
