@@ -200,12 +200,14 @@ enum status measure_html(const struct measure *measure, const char *path)
 	if (out == NULL)
 		return STATUS_IO;
 	fprintf(out,
-		"<!doctype html><html lang='en'><meta charset='utf-8'><title>%s: %u faults</title>\n"
+		"<!doctype html><html lang='en'><meta charset='utf-8'>"
+		"<title>%s: %u faults</title>\n"
 		"<style>body{font:15px sans-serif;max-width:960px;margin:2em auto;padding:0 1em}"
 		"svg{width:100%%;font-size:11px}.grid{stroke:#ddd}.mark{stroke:#888;"
 		"stroke-dasharray:4 3}.mid{text-anchor:middle}.end{text-anchor:end}"
 		"rect.kill,text.kill{fill:#c0392b}rect.calm,text.calm{fill:#2471a3}"
-		".dot{fill:#c0392b;fill-opacity:.5}.r0{fill:#2471a3}.r1{fill:#c0392b}.r2{fill:#1e8449}.r3{fill:#7d3c98}"
+		".dot{fill:#c0392b;fill-opacity:.5}.r0{fill:#2471a3}.r1{fill:#c0392b}"
+		".r2{fill:#1e8449}.r3{fill:#7d3c98}"
 		"td,th{padding:.2em 1em .2em 0;font-size:13px;text-align:right}td:first-child,"
 		"th:first-child{text-align:left}</style>\n"
 		"<h1>%s: %u faults</h1>\n"

@@ -53,10 +53,10 @@ static const char *failover_fault(const struct page_failover *failover)
 	case FAULT_STOP:
 		return "stop";
 	default:
-		return failover->kind == FAILOVER_HANG	? "hang"
-		       : failover->kind == FAILOVER_BAD ? "corrupt"
+		return failover->kind == FAILOVER_HANG	  ? "hang"
+		       : failover->kind == FAILOVER_BAD	  ? "corrupt"
 		       : failover->kind == FAILOVER_ASIDE ? "aside"
-							: "crash";
+							  : "crash";
 	}
 }
 

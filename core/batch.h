@@ -4,8 +4,10 @@
  * records with consecutive IDs; a record is a packet, a tick (time passed without packets) or the
  * end of the input. Batch boundaries never reach a result.
  *
- *   0       8          16         24                32             40      44      46        48
- *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets | place |
+ *   0       8          16         24                32             40      44      46
+ *   | magic | batch_no | first_id | first_packet_no | ingress_mono | bytes | count | packets |
+ *   48
+ *   | place 16 |
  *   then per record, 8-byte aligned:
  *   | length 4 | wire_length 4 | clock_ns 8 | port 2 | kind 1 | flags 1 | vlan_tci 2 |
  *   | whole_length 2 | frame

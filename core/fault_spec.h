@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A fault as people write it: "kill edge/master @packet=5000", "stop edge/slave @time=1.5",
- * or now; the sequencer too by packet, other services by time: "kill sequencer", "stop logger/packets @time=2", "kill manager".
+ * or now; "kill sequencer @packet=5000"; and others by time: "stop logger/packets @time=2", "kill
+ * manager".
  */
 #ifndef UNDERSTUDY_CORE_FAULT_SPEC_H
 #define UNDERSTUDY_CORE_FAULT_SPEC_H

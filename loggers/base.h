@@ -19,9 +19,10 @@ struct base {
 
 /*
  * The gateway: seals the former epoch's, if there was one, whose writer must be gone; makes the
- * next epoch's, with places for the readers of that one; and says from where the input goes on (all
- * 0 at first, but for first_batch, the batch of the first block where nothing was published yet). Its writer is opened next, then it is announced. Errors: those of
- * journal_shm_create; CORRUPT: the page does not know the end of the former one.
+ * next epoch's, with places for the readers of that one; and says from where the input goes on:
+ * where nothing was published yet all 0 but for the next batch, which is first_batch. Its writer is
+ * opened next, then it is announced. Errors: those of journal_shm_create; CORRUPT: the page does
+ * not know the end of the former one.
  */
 MUST_CHECK enum status base_create(struct base *base, uint64_t ring_bytes, uint64_t first_batch,
 	struct page_admitted *from);

@@ -8,7 +8,6 @@
 
 #include "core/fault_points.h"
 #include "core/mutants.h"
-#include "loggers/faults.h"
 #include "loggers/idle.h"
 #include "manager/manager_parts.h"
 #include "manager/sight.h"
@@ -408,20 +407,6 @@ static void on_hello(struct manager *self, struct peer *peer)
 		manager_step(self, &event);
 }
 
-/* Arms a fault; the answer says why not. */
-static void on_inject(struct manager *self, const struct message *message, struct message *answer)
-{
-	char error[CONFIG_ERROR_BYTES];
-
-	answer->type = MESSAGE_DONE;
-	if (fault_arm(self->role.page, self->role.config, message->text, error) == STATUS_OK) {
-		manager_audit(self, "inject", self->role.config->chain, 0, message->text);
-		return;
-	}
-	answer->type = MESSAGE_ERROR;
-	snprintf(answer->text, sizeof(answer->text), "%s", error);
-}
-
 /* Dead replicas' places in all journals; the base values' own keeps what a new one needs. */
 static void release_dead_slots(struct manager *self)
 {
@@ -543,54 +528,13 @@ void manager_receive(struct manager *self, struct peer *peer, const struct messa
 		manager_audit(self, message->name, "logger", 0, message->text);
 		break;
 	case MESSAGE_INJECT:
-		on_inject(self, message, &answer);
+		manager_inject(self, message, &answer);
 		manager_send(self, peer, &answer);
 		break;
 	default:
 		if (peer == self->supervisor)
 			on_supervisor(self, message);
 		break;
-	}
-}
-
-/* Faults by time: the manager sends the signal itself. */
-static void raise_timed_faults(struct manager *self, uint64_t now_ns)
-{
-	struct page *page = self->role.page;
-	uint64_t started_ns = atomic_read_relaxed(&page->ingress.started_ns);
-
-	for (uint32_t i = 0; i < page->faults_count; i++) {
-		struct page_fault *fault = &page->faults[i];
-		const struct page_term *leader;
-
-		if (fault->state != FAULT_ARMED || fault->at_packet != 0 || started_ns == 0 ||
-			now_ns < started_ns + fault->at_time_ns)
-			continue;
-		if (fault->target == TARGET_SERVICE) {
-			fault->state = FAULT_RAISED;
-			manager_raise_on_service(self, fault->stage,
-				(enum fault_action)fault->action);
-			continue;
-		}
-		leader = page_leader(&page->stages[fault->stage]);
-		for (uint32_t w = 0; w < WATCHED_MAX; w++) {
-			struct watched *watched = &self->watcher.watched[w];
-			bool leads = watched->incarnation == leader->incarnation;
-
-			if (watched->state != WATCHED_LIVE || watched->stage != fault->stage ||
-				leads != (fault->target == TARGET_MASTER))
-				continue;
-			fault->state = FAULT_RAISED;
-			struct failover_subject subject = {ROLE_REPLICA, watched->stage,
-				watched->replica, watched->incarnation};
-			struct page_failover *record =
-				manager_failover_record(self, &subject, mono_ns());
-
-			if (record != NULL)
-				record->action = fault->action;
-			watched_signal(watched, fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
-			break;
-		}
 	}
 }
 
@@ -750,20 +694,6 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 	return loggers_done(self, batches) || now_ns > self->ended_ns + LOG_END_NS;
 }
 
-/* The base journals of former gateways that nobody can need any more. */
-static void forget_bases(struct manager *self)
-{
-	struct page *page = self->role.page;
-	uint64_t line = UINT64_MAX, batch = atomic_read_acquire(&page->egress.batches);
-	uint64_t logged = atomic_read_acquire(&page->loggers[LOGGER_PACKETS].next_batch);
-
-	for (uint32_t s = 0; s < self->failover.stages_count; s++)
-		if (atomic_read_acquire(&page->stages[s].base_line) < line)
-			line = page->stages[s].base_line;
-	if (self->role.config->protect)
-		base_forget(page, &self->role.place, line, logged < batch ? logged : batch);
-}
-
 void manager_tick(struct manager *self, uint64_t now_ns)
 {
 	struct message done = {.type = MESSAGE_DONE};
@@ -771,8 +701,8 @@ void manager_tick(struct manager *self, uint64_t now_ns)
 	if (self->stopping)
 		return;
 	manager_watch_services(self, now_ns);
-	forget_bases(self);
-	raise_timed_faults(self, now_ns);
+	manager_forget_bases(self);
+	manager_raise_timed(self, now_ns);
 	watch_replicas(self, now_ns);
 	find_caught_up(self, now_ns);
 	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the manager's files share (manager.c, manager_services.c, manager_adopt.c). */
+/* What the manager's files share (manager.c and manager_*.c). */
 #ifndef UNDERSTUDY_MANAGER_MANAGER_PARTS_H
 #define UNDERSTUDY_MANAGER_MANAGER_PARTS_H
 
@@ -42,8 +42,17 @@ void manager_order_service(struct manager *self, uint32_t service, uint64_t now_
 void manager_service_lost(struct manager *self, uint32_t service, uint64_t now_ns);
 void manager_service_back(struct manager *self, uint32_t service, uint32_t pid, uint64_t now_ns);
 void manager_watch_services(struct manager *self, uint64_t now_ns);
-/* service SERVICES_COUNT: the manager itself. */
-void manager_raise_on_service(struct manager *self, uint32_t service, enum fault_action action);
+/* The supervisor knows which process that is. */
+void manager_signal_service(struct manager *self, uint32_t service, int number);
+/* The record of its present failure, made now if the fault left none; NULL: no room. */
+struct page_failover *manager_incident(struct manager *self, uint32_t service, uint64_t t0_ns);
+
+/* Of sequencers that are gone: the base journals that nobody can need any more. */
+void manager_forget_bases(struct manager *self);
+
+/* Faults that were asked for (manager_faults.c): arms one, or answers why not; raises those due. */
+void manager_inject(struct manager *self, const struct message *message, struct message *answer);
+void manager_raise_timed(struct manager *self, uint64_t now_ns);
 
 /*
  * Packets that replicas crash on (manager_poison.c): of a replica that is being lost, with what it

@@ -51,7 +51,7 @@ void manager_order_service(struct manager *self, uint32_t service, uint64_t now_
 }
 
 /* A signal to a service; the supervisor knows which process that is. */
-static void signal_service(struct manager *self, uint32_t service, int number)
+void manager_signal_service(struct manager *self, uint32_t service, int number)
 {
 	struct message message = about(service, MESSAGE_KILL);
 
@@ -60,7 +60,7 @@ static void signal_service(struct manager *self, uint32_t service, int number)
 }
 
 /* The present incident of a service, made now if the fault left none. */
-static struct page_failover *incident(struct manager *self, uint32_t service, uint64_t t0_ns)
+struct page_failover *manager_incident(struct manager *self, uint32_t service, uint64_t t0_ns)
 {
 	const struct failover_subject subject = {role_of(service), 0, number_of(service),
 		self->role.page->services[service].starts};
@@ -80,7 +80,7 @@ void manager_service_lost(struct manager *self, uint32_t service, uint64_t now_n
 		return;
 	fprintf(stderr, "understudy: %s ended and is started again\n", name);
 	manager_audit(self, "service_lost", name, 0, "is started again");
-	record = shown->starts == 0 ? NULL : incident(self, service, now_ns);
+	record = shown->starts == 0 ? NULL : manager_incident(self, service, now_ns);
 	if (record != NULL && record->detected_ns == 0) {
 		record->kind = self->services[service].hangs ? FAILOVER_HANG : FAILOVER_DEATH;
 		record->detected_ns = now_ns;
@@ -121,7 +121,7 @@ static void kill_hanging(struct manager *self, uint32_t service)
 {
 	self->services[service].hangs = true;
 	manager_audit(self, "fault_seen", service_names[service], 0, "hang");
-	signal_service(self, service, SIGKILL);
+	manager_signal_service(self, service, SIGKILL);
 }
 
 /* One that is stopped, or never comes, is killed, and started again when it has ended. */
@@ -163,25 +163,16 @@ void manager_watch_services(struct manager *self, uint64_t now_ns)
 	}
 }
 
-void manager_raise_on_service(struct manager *self, uint32_t service, enum fault_action action)
+/* The base journals of former gateways that nobody can need any more. */
+void manager_forget_bases(struct manager *self)
 {
-	int number = action == FAULT_KILL ? SIGKILL : SIGSTOP;
-	struct message message = {.type = MESSAGE_KILL,
-		.role = ROLE_MANAGER,
-		.incarnation = self->role.options.incarnation,
-		.value = (uint64_t)number};
-	const struct failover_subject own = {ROLE_MANAGER, 0, 0, self->role.options.incarnation};
-	struct page_failover *record;
+	struct page *page = self->role.page;
+	uint64_t line = UINT64_MAX, batch = atomic_read_acquire(&page->egress.batches);
+	uint64_t logged = atomic_read_acquire(&page->loggers[LOGGER_PACKETS].next_batch);
 
-	if (service == SERVICES_COUNT) {
-		record = manager_failover_record(self, &own, mono_ns());
-		if (record != NULL)
-			record->action = action;
-		manager_send(self, self->supervisor, &message);
-		return;
-	}
-	record = incident(self, service, mono_ns());
-	if (record != NULL)
-		record->action = action;
-	signal_service(self, service, number);
+	for (uint32_t s = 0; s < self->failover.stages_count; s++)
+		if (atomic_read_acquire(&page->stages[s].base_line) < line)
+			line = page->stages[s].base_line;
+	if (self->role.config->protect)
+		base_forget(page, &self->role.place, line, logged < batch ? logged : batch);
 }

@@ -32,7 +32,7 @@ ARROWS = {
 }
 # Of loggers, a VNF process may see only the journal's target, which needs no RocksDB.
 JOURNAL_HEADERS = {"journal.h", "journal_shm.h", "outcomes.h", "faults.h", "page.h", "owner.h", "idle.h", "control.h", "role.h",
-                   "base_wire.h"}
+                   "base_wire.h", "base.h"}
 
 # A library's headers, and the only files that may include them; tests may too.
 LIBRARIES = (
