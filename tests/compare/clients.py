@@ -296,6 +296,8 @@ def main():
         crash(float(words[0]), map(int, words[1].split()), words[2].split())
     else:
         address, (start, at, end) = words[0], map(float, words[1:])
+        if now() > start:
+            sys.exit(f"it began {now() - start:.1f} s too late: the machine is too busy")
         if kind == "talk":
             asyncio.run(sessions(address, [start] * 10, start, at, end, 0.02))
         elif kind == "fresh":

@@ -297,8 +297,9 @@ routers_up() { # protected | unprotected: the first router alone, with the addre
 		until_true 50 heard $r || fail "conntrackd: $(tail -n 1 "$OUT/conntrackd$r.err")"
 	done
 	for r in 1 2; do
-		start r$r keepalived$r keepalived -f "$WORK/keepalived$r.conf" -P -n -l -D \
-			-p "$WORK/keepalived$r.pid" -r "$WORK/vrrp$r.pid"
+		# As many files as systemd allows it: before each script it closes so many, one by one, in real time.
+		start r$r keepalived$r prlimit --nofile=1024 keepalived -f "$WORK/keepalived$r.conf" \
+			-P -n -l -D -p "$WORK/keepalived$r.pid" -r "$WORK/vrrp$r.pid"
 		disown $!
 		until_true 200 entered $r "$([ $r = 1 ] && echo MASTER || echo BACKUP)" ||
 			fail "keepalived: $(tail -n 1 "$OUT/keepalived$r.err")"
@@ -306,9 +307,9 @@ routers_up() { # protected | unprotected: the first router alone, with the addre
 }
 routers_down() { cat "$OUT"/keepalived?.err 2>/dev/null | grep -c '(lan) Entering MASTER STATE' >"$OUT/takeovers"; }
 
-# The clients, and in their midst the crash. Returns 1 if what crashed was no longer what it was when they started.
+# The clients, and in their midst the crash. What makes the measurement void, if anything, is in $void.
 crash() { # SETUP
-	local ns=mid victims interfaces='' times what when crash status=0 ask=(conntrack -L)
+	local ns=mid victims interfaces='' times what when crash ask=(conntrack -L)
 	local -A clients=()
 	case $1 in
 	understudy) victims=$(pid_of master) ;;
@@ -332,16 +333,15 @@ print(start, start + $BEFORE_S, start + $BEFORE_S + $AFTER_S)")
 		start r2 survivor python3 "$COMPARE/clients.py" at "$when" 0.003 "${ask[@]}"
 		disown $!
 	fi
-	wait $crash || status=1
+	wait $crash || void="a takeover came before the crash"
 	[ "$1" = routers ] || "$UNDERSTUDY" status --json --run-dir "$RUN_DIR" >"$OUT/survivor.out"
 	for what in "${!clients[@]}"; do
-		wait "${clients[$what]}" || fail "$1: the client $what: $(tail -n 1 "$OUT/$what.err")"
+		wait "${clients[$what]}" || void="the client $what: $(tail -n 1 "$OUT/$what.err")"
 	done
 	if [ "$1" = routers ]; then # nothing changes any more in a dead router, not even its addresses
 		in_ns r1 conntrack -L >"$OUT/dead" 2>/dev/null
-		in_ns r1 ip -br addr show lan | grep -qw 10.9.0.1/16 || status=1
+		in_ns r1 ip -br addr show lan | grep -qw 10.9.0.1/16 || void="a takeover came before the crash"
 	fi
-	return $status
 }
 fastest() {
 	start in fastest python3 "$COMPARE/clients.py" fastest $SERVER 2
@@ -350,9 +350,10 @@ fastest() {
 
 # measure SETUP protected|unprotected COMMAND...: with everything new.
 measure() {
-	local nat=$1 try status
+	local nat=$1 try void
 	[ "$1" != slave ] || nat=understudy
 	for try in 1 2 3; do
+		void=
 		OUT=$WORK/runs/$run/$1/$3_$2
 		mkdir -p "$OUT"
 		${nat}_wired
@@ -360,12 +361,11 @@ measure() {
 		until_true 100 answers || fail "$1: no ping through the NAT"
 		until_true 50 serves || fail "the server does not start: $(cat "$OUT"/serve_*.err)"
 		"${@:3}"
-		status=$?
 		${nat}_down
 		stop_all
 		remove_hosts
-		[ $status -eq 0 ] && return
-		echo "$1: a takeover came before the crash: it is measured once more"
+		[ -n "$void" ] || return 0
+		echo "$1: $void: it is measured once more"
 		mv "$OUT" "$OUT.void$try"
 	done
 	fail "$1: no luck in $try tries"

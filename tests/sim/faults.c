@@ -80,12 +80,40 @@ static void pause_process(struct process *process, uint64_t for_ns)
 		}
 }
 
+const char *const component_names[COMPONENTS] = {"master", "slave", "sequencer", "manager",
+	"logger/packets", "logger/determinants", "logger/progress",
+	"all at once, or what they share"};
+
+static enum component component_of(const struct process *victim)
+{
+	if (victim == NULL)
+		return COMPONENT_ALL;
+	switch (victim->kind) {
+	case PROCESS_REPLICA:
+		return replica_leads(victim) ? COMPONENT_LEADER : COMPONENT_SLAVE;
+	case PROCESS_SEQUENCER:
+		return COMPONENT_SEQUENCER;
+	case PROCESS_LOGGER:
+		return (enum component)(COMPONENT_LOGGERS + victim->number);
+	default:
+		return COMPONENT_MANAGER;
+	}
+}
+
+static uint32_t moment_of(const struct planned_fault *fault)
+{
+	return fault->when == WHEN_POINT  ? (uint32_t)fault->point
+	       : fault->when == WHEN_TIME ? FAULT_POINTS
+					  : FAULT_POINTS + 1;
+}
+
 static void raise_on(const struct planned_fault *fault, struct process *victim)
 {
 	uint32_t index = (uint32_t)(fault - world.plan->faults);
 
 	raised[index] = true;
 	tally->faults[fault->kind]++;
+	tally->met[component_of(victim)][moment_of(fault)][fault->kind]++;
 	world_trace("FAULT %u: %s%s%s", fault->number, fault_kind_texts[fault->kind],
 		victim == NULL ? "" : ": ", victim == NULL ? "" : victim->name);
 	switch (fault->kind) {

@@ -12,7 +12,7 @@ const char *const sometimes_texts[SOMETIMES] = {
 #undef X
 };
 
-static const char *const point_texts[FAULT_POINTS] = {
+const char *const point_texts[FAULT_POINTS] = {
 #define X(name, text) text,
 	FAULT_POINT_LIST(X)
 #undef X

@@ -47,6 +47,7 @@ enum fault_kind {
 };
 
 extern const char *const fault_kind_texts[FAULT_KINDS];
+extern const char *const point_texts[FAULT_POINTS];
 
 /* What a campaign must have seen, else it has not looked. */
 #define SOMETIMES_LIST(X)                                                                          \

@@ -252,6 +252,32 @@ static bool print_coverage(const struct tally *sum)
 	return all;
 }
 
+/* By component, by moment, by kind of fault: how often it was met, and survived. */
+static json_t *met_json(const struct tally *sum)
+{
+	json_t *components = json_object();
+
+	for (uint32_t c = 0; c < COMPONENTS; c++) {
+		json_t *moments = json_object();
+
+		for (uint32_t m = 0; m < FAULT_POINTS + 2; m++) {
+			json_t *kinds = json_object();
+
+			for (uint32_t k = 0; k < FAULT_KINDS; k++)
+				if (sum->met[c][m][k] > 0)
+					json_object_set_new(kinds, fault_kind_texts[k],
+						json_integer((json_int_t)sum->met[c][m][k]));
+			json_object_set_new(moments,
+				m < FAULT_POINTS    ? point_texts[m]
+				: m == FAULT_POINTS ? "at some time"
+						    : "at an ordered store of its own",
+				kinds);
+		}
+		json_object_set_new(components, component_names[c], moments);
+	}
+	return components;
+}
+
 static void write_json(const struct tally *sum, uint64_t violations, uint64_t done, double seconds)
 {
 	json_t *root = json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "schedules",
@@ -275,6 +301,7 @@ static void write_json(const struct tally *sum, uint64_t violations, uint64_t do
 	json_object_set_new(root, "faults", faults);
 	json_object_set_new(root, "fault_points", points);
 	json_object_set_new(root, "sometimes", seen);
+	json_object_set_new(root, "met", met_json(sum));
 	if (json_dump_file(root, options.json, JSON_INDENT(2)) != 0)
 		fprintf(stderr, "sim: %s cannot be written\n", options.json);
 	json_decref(root);

@@ -80,10 +80,25 @@ struct world {
 
 extern struct world world;
 
+/* Whom faults meet. */
+enum component {
+	COMPONENT_LEADER,
+	COMPONENT_SLAVE,
+	COMPONENT_SEQUENCER,
+	COMPONENT_MANAGER,
+	COMPONENT_LOGGERS,		       /* and those after it, by number */
+	COMPONENT_ALL = COMPONENT_LOGGERS + 3, /* or what they share */
+	COMPONENTS
+};
+
+extern const char *const component_names[COMPONENTS];
+
 /* Counts over all schedules, in memory that they share. */
 struct tally {
 	uint64_t points[FAULT_POINTS];
 	uint64_t died_at[FAULT_POINTS];
+	/* Whom faults met, at which point, or at some time, or at some store of its own. */
+	uint64_t met[COMPONENTS][FAULT_POINTS + 2][FAULT_KINDS];
 	uint64_t faults[FAULT_KINDS];
 	uint64_t virtual_ns, switches;
 	uint64_t batches, packets, failovers, restores, promotions, folds;
