@@ -232,7 +232,7 @@ static bool fault_once(struct session *self, uint64_t *random)
 	uint32_t count = measure->components_count, from = page->failovers_count;
 	uint32_t first = (uint32_t)(random_next(random) >> 32) % count;
 	uint32_t second = (first + 1 + (uint32_t)(random_next(random) >> 32) % (count - 1)) % count;
-	bool stop = (random_next(random) >> 32) % 6 == 0 && measure->components[first].stops;
+	bool stop = (random_next(random) >> 32) % 6 == 0;
 	bool two = (random_next(random) >> 32) % 8 == 0;
 	uint64_t until_ns = mono_ns() + RESTORE_NS, settled_ns = 0;
 
@@ -294,11 +294,10 @@ static bool measure_runs(struct session *self)
 	return measure->faultless != NULL;
 }
 
-static void add_component(struct measure *measure, bool stops, const char *format, const char *name)
+static void add_component(struct measure *measure, const char *format, const char *name)
 {
 	struct measure_component *made = &measure->components[measure->components_count++];
 
-	made->stops = stops;
 	snprintf(made->name, sizeof(made->name), format, name);
 }
 
@@ -307,11 +306,11 @@ static void list_components(struct measure *measure)
 	const struct config *config = measure->config;
 
 	for (uint32_t s = 0; s < config->stages_count; s++) {
-		add_component(measure, true, "%s/master", config->stages[s].name);
-		add_component(measure, true, "%s/slave", config->stages[s].name);
+		add_component(measure, "%s/master", config->stages[s].name);
+		add_component(measure, "%s/slave", config->stages[s].name);
 	}
 	for (uint32_t i = 0; i <= SERVICES_COUNT; i++)
-		add_component(measure, i < SERVICES_COUNT, "%s", service_names[i]);
+		add_component(measure, "%s", service_names[i]);
 }
 
 /* The traffic must not end before the last kill. */

@@ -26,12 +26,14 @@
 #include "loggers/faults.h"
 #include "loggers/idle.h"
 #include "loggers/logger_role.h"
+#include "manager/sight.h"
 #include "report.h"
 #include "telemetry.h"
 #include "vnf/stage.h"
 
 #define CHILDREN_MAX 64
 #define PROGRESS_MS 200
+#define LOOK_NS 100000000ull /* between looks at the manager */
 #define STOP_NS 10000000000ull
 #define AGAIN_NS 300000000ull
 #define DRAIN_NS 5000000000ull /* for what is in the chain to go out, after an interrupt */
@@ -59,6 +61,8 @@ struct supervisor {
 	uint64_t manager_started_ns;
 	bool done;
 	bool terminal;
+	bool manager_stopped; /* when it was last looked at */
+	uint64_t looked_ns;
 	uint64_t interrupted_ns; /* 0: not yet */
 	const char *recording;	 /* a stage that records determinants, or NULL */
 };
@@ -294,6 +298,29 @@ static void interrupt(struct supervisor *self)
 	atomic_write_release(&self->page->interrupted, 1u);
 }
 
+/*
+ * A manager that a signal has stopped is ended, and another one started when it is gone: so there
+ * are never two.
+ */
+static void watch_manager(struct supervisor *self)
+{
+	bool stopped = false;
+
+	if (mono_ns() < self->looked_ns + LOOK_NS)
+		return;
+	self->looked_ns = mono_ns();
+	for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+		const struct child *child = &self->children[i];
+
+		if (child->pid == 0 || child->role != ROLE_MANAGER)
+			continue;
+		stopped = sight_is_stopped((uint32_t)child->pid, (uint32_t)child->pid);
+		if (stopped && self->manager_stopped)
+			kill(child->pid, SIGKILL);
+	}
+	self->manager_stopped = stopped;
+}
+
 static void supervise(struct supervisor *self)
 {
 	struct signalfd_siginfo info;
@@ -304,6 +331,7 @@ static void supervise(struct supervisor *self)
 
 		if (self->interrupted_ns != 0 && mono_ns() > self->interrupted_ns + DRAIN_NS)
 			atomic_write_release(&self->page->stop, 1u);
+		watch_manager(self);
 		if (poll(fds, 2, PROGRESS_MS) <= 0) {
 			show_progress(self);
 			continue;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* status and inject: to a chain that runs. */
+/* status, inject, and what operators order: to a chain that runs. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,9 +70,10 @@ int command_status(const struct options *options)
 	return 0;
 }
 
-bool inject_fault(const char *run_dir, const char *text, char *error)
+/* Sends the manager a line and takes its answer. */
+static bool ask(const char *run_dir, enum message_type type, const char *text, char *error)
 {
-	struct message message = {.type = MESSAGE_INJECT, .role = ROLE_CLI};
+	struct message message = {.type = (uint16_t)type, .role = ROLE_CLI};
 	char path[PATH_BYTES + 16];
 	enum status status;
 	int fd;
@@ -94,6 +95,25 @@ bool inject_fault(const char *run_dir, const char *text, char *error)
 	snprintf(error, CONFIG_ERROR_BYTES, "%s",
 		status == STATUS_OK ? message.text : "the manager did not answer: try again");
 	return status == STATUS_OK && message.type == MESSAGE_DONE;
+}
+
+bool inject_fault(const char *run_dir, const char *text, char *error)
+{
+	return ask(run_dir, MESSAGE_INJECT, text, error);
+}
+
+int command_order(const char *word, const struct options *options)
+{
+	char text[MESSAGE_TEXT_BYTES], error[CONFIG_ERROR_BYTES];
+
+	snprintf(text, sizeof(text), "%s%s%s", word, options->words_count > 0 ? " " : "",
+		options->words_count > 0 ? options->words[0] : "");
+	if (!ask(options->role.run_dir, MESSAGE_ORDER, text, error)) {
+		fprintf(stderr, "understudy: %s\n", error);
+		return 1;
+	}
+	printf("%s: begun\n", text);
+	return 0;
 }
 
 int command_inject(const struct options *options)

@@ -28,6 +28,7 @@ int command_run(const struct options *options);
 int command_check(const struct options *options);
 int command_status(const struct options *options);
 int command_inject(const struct options *options);
+int command_order(const char *word, const struct options *options);
 int command_audit(const struct options *options);
 int command_measure(const struct options *options);
 

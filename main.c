@@ -16,12 +16,14 @@ static const char usage[] =
 	"                            [--fault SPEC]... [--report FILE.json] [--run-dir DIR]\n"
 	"  understudy check CHAIN.yaml [--json]\n"
 	"  understudy status [--json] [--run-dir DIR]\n"
+	"  understudy switchover STAGE | resync STAGE/REPLICA | drain [--run-dir DIR]\n"
 	"  understudy inject SPEC [--run-dir DIR]\n"
 	"  understudy measure CHAIN.yaml --kills N [--seed S] --report FILE.json [--html FILE]\n"
 	"                            [--input DEV] [--output DEV]\n"
 	"  understudy audit ls|show|verify FILE-OR-DIR [--json]\n"
 	"\n"
-	"  SPEC: kill|stop STAGE/master|slave [@packet=K|@time=SECONDS]\n"
+	"  SPEC: kill|stop STAGE/master|slave|sequencer [@packet=K|@time=SECONDS],\n"
+	"        kill|stop manager|logger/NAME [@time=SECONDS]\n"
 	"  DEV:  pcap:FILE, gen:flows=N,size=64|imix|N,new=P%,count=N,rate=N,seed=S, null:,\n"
 	"        or a DPDK device by its devargs\n"
 	"\n"
@@ -133,6 +135,9 @@ int main(int argc, char **argv)
 		return command_status(&options);
 	if (strcmp(word, "inject") == 0)
 		return command_inject(&options);
+	if (strcmp(word, "switchover") == 0 || strcmp(word, "resync") == 0 ||
+		strcmp(word, "drain") == 0)
+		return command_order(word, &options);
 	if (strcmp(word, "measure") == 0)
 		return command_measure(&options);
 	if (strcmp(word, "audit") == 0)

@@ -22,7 +22,6 @@
 /* Whom faults meet, as `inject` calls it. */
 struct measure_component {
 	char name[NAME_BYTES + 8];
-	bool stops; /* who is stopped is seen */
 };
 
 /* Releases around a fault. */

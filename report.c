@@ -56,6 +56,7 @@ static const char *failover_fault(const struct page_failover *failover)
 		return failover->kind == FAILOVER_HANG	  ? "hang"
 		       : failover->kind == FAILOVER_BAD	  ? "corrupt"
 		       : failover->kind == FAILOVER_ASIDE ? "aside"
+		       : failover->kind == FAILOVER_ASKED ? "asked"
 							  : "crash";
 	}
 }

@@ -28,6 +28,7 @@ enum message_type {
 	MESSAGE_STARTED,   /* supervisor to manager: pid */
 	MESSAGE_EXITED,	   /* supervisor to manager: value is the wait status */
 	MESSAGE_INJECT,	   /* command line to manager: text is a fault */
+	MESSAGE_ORDER,	   /* command line to manager: text is what an operator asks for */
 	MESSAGE_DONE,	   /* answer: done / manager to supervisor: the run is over */
 	MESSAGE_ERROR,	   /* answer: text says why not */
 	MESSAGE_AUDIT,	   /* logger to manager: text is an event worth keeping */

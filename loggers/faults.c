@@ -35,13 +35,6 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 			"'%.100s': nothing protects it in an unprotected run", text);
 		return STATUS_INVALID;
 	}
-	if (spec.is_service && spec.service == SERVICES_COUNT && spec.stop) {
-		snprintf(error, CONFIG_ERROR_BYTES,
-			"'%.100s': nobody watches for a manager that "
-			"is stopped: kill it",
-			text);
-		return STATUS_INVALID;
-	}
 	while (!spec.is_service && stage < config->stages_count &&
 		strcmp(config->stages[stage].name, spec.stage) != 0)
 		stage++;

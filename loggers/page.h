@@ -213,7 +213,13 @@ struct page_lost {
 	uint32_t replica;
 };
 
-enum failover_kind { FAILOVER_DEATH = 1, FAILOVER_HANG = 2, FAILOVER_BAD = 3, FAILOVER_ASIDE = 4 };
+enum failover_kind {
+	FAILOVER_DEATH = 1,
+	FAILOVER_HANG = 2,
+	FAILOVER_BAD = 3,
+	FAILOVER_ASIDE = 4,
+	FAILOVER_ASKED = 5
+};
 
 /* One fault and what became of it. Times are CLOCK_MONOTONIC; 0: not (yet). */
 struct page_failover {

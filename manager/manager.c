@@ -95,7 +95,7 @@ void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
 	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome",
-		"a packet is set aside"};
+		"a packet is set aside", "asked for"};
 	struct failover_event event = {EVENT_LOST, stage, replica, incarnation, 0};
 	struct page_failover *record;
 	bool sealed;
@@ -526,6 +526,10 @@ void manager_receive(struct manager *self, struct peer *peer, const struct messa
 		break;
 	case MESSAGE_AUDIT:
 		manager_audit(self, message->name, "logger", 0, message->text);
+		break;
+	case MESSAGE_ORDER:
+		manager_obey(self, message, &answer);
+		manager_send(self, peer, &answer);
 		break;
 	case MESSAGE_INJECT:
 		manager_inject(self, message, &answer);

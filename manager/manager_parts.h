@@ -61,6 +61,9 @@ void manager_raise_timed(struct manager *self, uint64_t now_ns);
 bool manager_suspect(struct manager *self, uint32_t stage, uint32_t replica,
 	enum failover_kind kind);
 
+/* What an operator asks for (manager_orders.c), or why not. */
+void manager_obey(struct manager *self, const struct message *message, struct message *answer);
+
 /* A restarted manager (manager_adopt.c); false: there was none before. */
 bool manager_adopt(struct manager *self);
 

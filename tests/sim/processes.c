@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/fault_spec.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/mail.h"
@@ -202,6 +203,26 @@ void operator_asks(const struct planned_fault *fault)
 			(unsigned long long)fault->at_packet);
 	else if (fault->for_ns % 2 > 0)
 		snprintf(moment, sizeof(moment), " @time=%.6f", (double)fault->for_ns / 1e9);
+	switch (fault->for_ns % 8) {
+	case 0:
+		message.type = MESSAGE_ORDER;
+		snprintf(message.text, sizeof(message.text), "switchover s%u", fault->stage);
+		manager_ask(supervisor.thread, &message);
+		return;
+	case 1:
+		message.type = MESSAGE_ORDER;
+		snprintf(message.text, sizeof(message.text), "resync s%u/%u", fault->stage,
+			fault->leader ? 1 : 0);
+		manager_ask(supervisor.thread, &message);
+		return;
+	case 2:
+		snprintf(message.text, sizeof(message.text), "kill %s",
+			service_names[fault->at_packet % (SERVICES_COUNT + 1)]);
+		manager_ask(supervisor.thread, &message);
+		return;
+	default:
+		break;
+	}
 	snprintf(message.text, sizeof(message.text), "%s s%u/%s%s", fault->self ? "stop" : "kill",
 		fault->stage, fault->leader ? "master" : "slave", moment);
 	manager_ask(supervisor.thread, &message);

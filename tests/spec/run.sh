@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Checks the specifications with spin: every interleaving holds, and leaving out a rule is found out.
-# tests/spec/run.sh [long]: long takes more deaths, hours and all the memory it gets.
+# tests/spec/run.sh [long]: long takes more deaths, and all the time and memory it gets.
 set -uo pipefail
 cd "$(dirname "$0")"
 work=$(mktemp -d -t understudy-spec.XXXXXX)

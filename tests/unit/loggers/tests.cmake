@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 unit_test(loggers journal journal)
 unit_test(loggers journal_shm journal)
+unit_test(loggers journal_continue journal)
+unit_test(loggers base journal)
 unit_test(loggers outcomes journal)
 unit_test(loggers faults journal)
 unit_test(loggers page journal)
