@@ -52,25 +52,30 @@ server=$!
 
 ping_all() { ip netns exec ${NS}in ping -q -c 10 -i 0.1 -W 2 198.51.100.2 | grep -q ' 10 received'; }
 settle "ping through the NAT" "$(ping_all || echo "lost some")"
-# A slow download in the middle of which the master dies: the connection must not.
-ip netns exec ${NS}in python3 - "$WORK/got" <<'PY' &
+# download NAME FAULT: a slow one, in the middle of which somebody dies: the connection must not.
+download() {
+	ip netns exec ${NS}in python3 - "$WORK/got" <<'PY' &
 import sys, time, urllib.request
 with urllib.request.urlopen("http://198.51.100.2:8080/file", timeout=30) as page, open(sys.argv[1], "wb") as out:
     while data := page.read(30000):
         out.write(data)
         time.sleep(0.02)
 PY
-download=$!
-sleep 0.7
-"$UNDERSTUDY" inject 'kill edge/master' --run-dir "$RUN_DIR" >"$WORK/inject" 2>&1
-wait $download
-settle "a download through the master's death" "$(cmp "$WORK/file" "$WORK/got" 2>&1)"
+	local download=$!
+	sleep 0.7
+	"$UNDERSTUDY" inject "$2" --run-dir "$RUN_DIR" >"$WORK/inject" 2>&1
+	wait $download
+	settle "a download through $1" "$(cmp "$WORK/file" "$WORK/got" 2>&1)"
+}
+download "the master's death" 'kill edge/master'
+download "the sequencer's death" 'kill sequencer'
+download "the manager's death" 'kill manager'
 settle "ping after it" "$(ping_all || echo "lost some")"
 kill -INT $supervisor
 wait $supervisor
 STATUS=$?
-settle "the run ends in good order" "$(why out 'len(r["failovers"]) == 1' 'r["failovers"][0]["role"] == "master"' \
-	'r["failovers"][0]["restored_us"] > 0' 'r["digest_mismatches"] == 0' 'r["packets"]["in_flight"] == 0')"
+settle "the run ends in good order" "$(why out '[f["role"] for f in r["failovers"]] == ["master", "sequencer", "manager"]' \
+	'all(f["restored_us"] > 0 for f in r["failovers"])' 'r["digest_mismatches"] == 0' 'r["packets"]["in_flight"] == 0')"
 settle "nothing left behind" "$(roles_left; find /dev/shm -name "understudy-*" -newer "$WORK/c.yaml" 2>/dev/null)"
 supervisor=
 finish
