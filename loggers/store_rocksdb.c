@@ -436,8 +436,10 @@ uint64_t store_trim(struct store *store, uint64_t keep_bytes, uint64_t below)
 {
 	uint64_t trimmed = 0;
 
-	while (store->segments_count > 1 && store_bytes(store) > keep_bytes &&
-		store->segments[0].last_number < below) {
+	/* Not the last batch: it tells a restart from where the input goes on. */
+	while (store->segments_count >
+			1 + (store->segments[store->segments_count - 1].bytes == 0) &&
+		store_bytes(store) > keep_bytes && store->segments[0].last_number < below) {
 		struct segment oldest = store->segments[0];
 		char *problem = NULL;
 

@@ -687,7 +687,10 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 
 	if (page->stop || atomic_read_acquire(&page->failed) == 2)
 		return true;
-	if (!atomic_read_acquire(&page->egress.ended) || !failover_is_redundant(&self->failover))
+	/* After a restart from disk all may be released, and has to be repeated all the same. */
+	if (!atomic_read_acquire(&page->egress.ended) ||
+		!atomic_read_acquire(&page->ingress.ended) ||
+		!failover_is_redundant(&self->failover))
 		return false;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)

@@ -122,7 +122,7 @@ uint64_t store_trim(struct store *store, uint64_t keep_bytes, uint64_t below)
 {
 	uint64_t number = 0;
 
-	while (store->bytes > keep_bytes && store->first < store->synced &&
+	while (store->bytes > keep_bytes && store->first + 1 < store->synced &&
 		store->records[store->first].number < below) {
 		number = store->records[store->first].number + 1;
 		store->bytes -= store->records[store->first].count;

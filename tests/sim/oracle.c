@@ -16,7 +16,7 @@
 #define BATCHES_MAX 4096
 #define EXPECTED_MAX 16384
 #define SEQUENCE_MASK ((1ull << 48) - 1)
-#define QUIET_NS 100000000 /* after a death, what it leaves is gone */
+#define QUIET_NS 400000000 /* after a death, what it leaves is gone: a new egress reads it, too */
 
 /* A base batch as it was published. */
 struct seen_batch {

@@ -255,7 +255,7 @@ static void test_a_required_dead_one_is_succeeded(void **state)
 		STATUS_OK);
 	read_some(&reader, 0, 5);
 	assert_int_equal(peek(&reader), STATUS_SEALED);
-	/* What is kept has no owner: a successor's follow takes it, group or not. */
+	/* What is kept has no owner yet: who succeeds takes it. */
 	assert_int_equal(journal_succeed(&reader, &next.journal, GATE_REQUIRED, "logger"),
 		STATUS_OK);
 	assert_int_equal(reader.position, next.journal.control->first_line);
@@ -263,10 +263,10 @@ static void test_a_required_dead_one_is_succeeded(void **state)
 	assert_int_equal(__builtin_popcountll(next.journal.control->attached), 1);
 	read_some(&reader, 5, 4);
 	assert_int_equal(peek(&reader), STATUS_EMPTY);
-	assert_int_equal(publish_all(&next) < RING_LINES, true);
+	assert_true(publish_all(&next) < RING_LINES);
 }
 
-/* Without a kept place: with none before the end, or come to the former one after it was sealed. */
+/* One that does not gate, and one that came to the former journal after it was sealed. */
 static void test_who_has_no_place_attaches_anew(void **state)
 {
 	struct side former, next;
