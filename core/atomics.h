@@ -36,6 +36,7 @@ void atomics_step(const char *file, int line);
 	(ATOMICS_STEP(), __atomic_compare_exchange_n((p), (expected), (desired), false,            \
 				 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define atomic_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define atomic_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 
 /* One round of a short wait in a loop. */
 static inline void cpu_relax(void)

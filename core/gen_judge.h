@@ -15,6 +15,8 @@ struct gen_counts {
 	uint64_t next; /* one past the highest seen */
 	uint64_t seen, missing, duplicated, reordered;
 	uint64_t marked; /* window bits below this number are of this round */
+	/* That is judged, from 1; its number, and whether it was marked before: it may be now. */
+	uint64_t frame, sequence, was_marked;
 };
 
 struct gen_judge {

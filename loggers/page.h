@@ -63,6 +63,8 @@ struct page_span {
 struct page_stream {
 	uint64_t handed;    /* outputs given to the device */
 	uint64_t completed; /* those of them that it has sent, or not taken: counted drops */
+	uint64_t dropped;   /* of them, not taken, or not even handed: counted drops */
+	uint64_t repeated;  /* of them, below: declared as open after a power loss, and repeated */
 	/* By takeover modulo 2, filled before takeovers moves on. */
 	uint64_t takeovers;
 	struct page_span spans[2];
@@ -72,7 +74,7 @@ struct page_stream {
 struct page_released {
 	uint64_t packets, released, emitted, dropped_by_vnf, dropped_port, alarms, outcome_bytes;
 	uint64_t ambiguous;
-	uint64_t handed[PORTS_MAX];
+	uint64_t handed[PORTS_MAX], dropped[PORTS_MAX];
 	uint32_t ended;
 };
 

@@ -679,7 +679,7 @@ static bool is_compared(const struct page_replica *replica, uint64_t batches)
 	       atomic_read_acquire(&replica->first_batch) >= batches;
 }
 
-/* At the end of the input: all released, all replicas there and compared, all logged. */
+/* The input has ended (a restart repeats it first), all is released, compared and logged. */
 static bool is_over(struct manager *self, uint64_t now_ns)
 {
 	struct page *page = self->role.page;
@@ -687,7 +687,6 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 
 	if (page->stop || atomic_read_acquire(&page->failed) == 2)
 		return true;
-	/* After a restart from disk all may be released, and has to be repeated all the same. */
 	if (!atomic_read_acquire(&page->egress.ended) ||
 		!atomic_read_acquire(&page->ingress.ended) ||
 		!failover_is_redundant(&self->failover))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What operators ask for, without loss: another leader, a replica made anew, an end of the input. */
+/* What operators ask for, without loss: a new leader, a replica made anew, an end of the input. */
 #include <stdio.h>
 #include <string.h>
 

@@ -110,7 +110,7 @@ static void resume(struct egress *egress)
 	counts->released = mark->released;
 	counts->emitted = mark->emitted;
 	counts->dropped_by_vnf = mark->dropped_by_vnf;
-	counts->dropped_port = mark->dropped_port;
+	counts->dropped_port = 0;
 	counts->alarms = mark->alarms;
 	counts->outcome_bytes = mark->outcome_bytes;
 	counts->ambiguous = 0;
@@ -123,16 +123,20 @@ static void resume(struct egress *egress)
 		struct port *port = &egress->ports[i];
 
 		if (port->ops->sent != NULL)
-			stream->handed = stream->completed = port->ops->sent(port);
-		declare_span(stream);
+			stream->handed = stream->completed =
+				port->ops->sent(port) + stream->dropped;
+		if (!egress->at_least_once || egress->next_batch >= egress->open_below)
+			declare_span(stream);
 		if (egress->at_least_once)
 			atomic_write_release(&stream->handed, stream->completed);
 		atomic_write_release(&stream->completed, stream->handed);
 		counts->ambiguous += ambiguous_of(stream);
+		counts->dropped_port += stream->dropped;
 		/* A file may have lost what was not on disk yet. */
 		egress->done.outputs[i] = above(stream->handed, mark->handed[i]);
 		counts->released += egress->done.outputs[i];
 	}
+	counts->released -= counts->dropped_port - mark->dropped_port;
 	if (!egress->at_least_once)
 		counts->released -= counts->ambiguous - mark->ambiguous;
 	if (counts->releases_count > 0)
@@ -156,8 +160,10 @@ static void restart(struct egress *egress)
 
 	if (from->batch > 0)
 		counts->marks[(from->batch - 1) % 2] = from->mark;
-	for (uint32_t i = 0; i < egress->ports_count; i++)
+	for (uint32_t i = 0; i < egress->ports_count; i++) {
 		counts->streams[i].handed = counts->streams[i].completed = from->mark.handed[i];
+		counts->streams[i].dropped = from->mark.dropped[i];
+	}
 	counts->streams[0].spans[0].before = from->mark.ambiguous;
 	counts->drops[0][0][0] = from->mark.dropped_by_vnf; /* whose they were is not kept */
 	atomic_write_release(&counts->batches, from->batch);
@@ -195,6 +201,7 @@ static void send_port(struct egress *egress, uint32_t number)
 			break;
 	}
 	/* What the device did not take is dropped and counted: nothing is open any more. */
+	counter_add(&stream->dropped, filled - sent);
 	atomic_write_release(&stream->completed, stream->handed);
 	counter_add(&egress->counts->released, MUTANT(MISCOUNT) ? 1 : sent);
 	counter_add(&egress->counts->dropped_port, filled - sent);
@@ -242,15 +249,31 @@ static bool is_done(uint64_t *done)
 static bool is_open(struct egress *egress, uint32_t number)
 {
 	struct page_stream *stream = &egress->counts->streams[number];
+	uint64_t at = stream->handed + egress->frames_filled[number];
 
 	if (egress->next_batch >= egress->open_below || egress->ports[number].ops->sent != NULL)
 		return false;
+	if (egress->at_least_once && at < stream->repeated)
+		return false; /* a dead sequencer had declared it */
 	counter_add(&egress->counts->ambiguous, 1);
 	stream->spans[stream->takeovers % 2].before++;
+	stream->repeated = at + 1;
 	if (egress->at_least_once)
 		return false;
 	stream->handed = stream->completed = stream->handed + 1;
 	return true;
+}
+
+/* An output that cannot even be handed to its port, in its turn: a counted drop. */
+static void drop_output(struct egress *egress, uint32_t number)
+{
+	struct page_stream *stream = &egress->counts->streams[number];
+
+	send_port(egress, number); /* those before it */
+	counter_add(&stream->dropped, 1);
+	counter_add(&stream->handed, 1);
+	atomic_write_release(&stream->completed, stream->handed);
+	counter_add(&egress->counts->dropped_port, 1);
 }
 
 /* Base frame + delta, straight into the port's memory; a counted drop where that has no room. */
@@ -272,7 +295,7 @@ static void compose(struct egress *egress, const struct batch_record *record,
 		frame = NULL;
 	}
 	if (frame == NULL) {
-		counter_add(&egress->counts->dropped_port, 1);
+		drop_output(egress, outcome->where);
 		return;
 	}
 	frame->length = (uint32_t)length;
@@ -303,7 +326,10 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 		}
 		frame = port < egress->ports_count ? next_frame(egress, port) : NULL;
 		if (frame == NULL || extra->bytes - 8 > frame->capacity_bytes) {
-			counter_add(&egress->counts->dropped_port, 1);
+			if (port < egress->ports_count)
+				drop_output(egress, port);
+			else
+				counter_add(&egress->counts->dropped_port, 1);
 			return;
 		}
 		frame->length = frame->wire_length = extra->bytes - 8;
@@ -312,6 +338,15 @@ static void release_extra(struct egress *egress, const struct batch_view *batch,
 		egress->frames_filled[port]++;
 		counter_add(&egress->counts->emitted, 1);
 	}
+}
+
+/* A VNF's verdict, or a stage that has set the packet aside. */
+static void count_drop(struct egress *egress, const struct outcome_record *outcome,
+	const struct batch_record *record)
+{
+	if (outcome->where == DROP_CAUSE_ASIDE && egress->aside != NULL)
+		egress->aside(egress->context, record);
+	egress->counts->drops[outcome_stage(outcome)][outcome->where >> 5][outcome->where & 31]++;
 }
 
 /* Composes all outputs of a batch. */
@@ -332,10 +367,7 @@ static void release_batch(struct egress *egress, const struct batch_view *batch,
 		} else if (verdict == VERDICT_DROP) {
 			dropped++;
 			if (!is_done(&egress->done.drops))
-				egress->counts->drops[outcome_stage(record)][record->where >> 5]
-						     [record->where & 31]++;
-			if (record->where == DROP_CAUSE_ASIDE && egress->aside != NULL)
-				egress->aside(egress->context, batch->records[i]);
+				count_drop(egress, record, batch->records[i]);
 		} else if (batch->records[i]->kind == RECORD_END) {
 			egress->ended = true;
 		}
@@ -455,8 +487,10 @@ static void mark_released(struct egress *egress)
 		.ambiguous = counts->ambiguous,
 		.ended = egress->ended,
 	};
-	for (uint32_t i = 0; i < egress->ports_count; i++)
+	for (uint32_t i = 0; i < egress->ports_count; i++) {
 		mark->handed[i] = counts->streams[i].handed;
+		mark->dropped[i] = counts->streams[i].dropped;
+	}
 	atomic_write_release(&counts->batches, ++egress->next_batch);
 }
 

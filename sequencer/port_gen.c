@@ -225,16 +225,22 @@ static void mark(struct gen_judge *judge, struct gen_counts *counts, uint64_t se
 	judge->window[sequence % GEN_WINDOW / 64] |= 1ull << sequence % 64;
 }
 
-static void judge_number(struct gen_judge *judge, struct gen_counts *counts, uint64_t sequence)
+static bool is_marked(const struct gen_judge *judge, uint64_t sequence)
 {
+	return (judge->window[sequence % GEN_WINDOW / 64] & 1ull << sequence % 64) != 0;
+}
+
+static void judge_number(struct gen_judge *judge, struct gen_counts *counts)
+{
+	uint64_t sequence = counts->sequence;
+
 	counts->seen++;
 	if (sequence == counts->next) {
 		counts->next++;
 	} else if (sequence > counts->next) {
 		counts->missing += sequence - counts->next;
 		counts->next = sequence + 1;
-	} else if (counts->next - sequence <= GEN_WINDOW &&
-		   (judge->window[sequence % GEN_WINDOW / 64] & 1ull << sequence % 64) == 0) {
+	} else if (counts->next - sequence <= GEN_WINDOW && !counts->was_marked) {
 		counts->missing--;
 		counts->reordered++;
 	} else {
@@ -247,10 +253,19 @@ static void judge_number(struct gen_judge *judge, struct gen_counts *counts, uin
 void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t length)
 {
 	struct gen_counts *counts = &judge->counts[(judge->frames + 1) % 2];
+	bool numbered = length >= GEN_BYTES_MIN && load_be32(frame + HEADER_BYTES) == GEN_MAGIC;
+	uint64_t sequence = numbered ? load_be64(frame + HEADER_BYTES + 4) : 0;
+	/* A process may have died while it judged this very frame. */
+	bool again = counts->frame == judge->frames + 1 && counts->sequence == sequence;
+	uint64_t was_marked = again ? counts->was_marked : is_marked(judge, sequence);
 
 	*counts = *gen_judge_counts(judge);
-	if (length >= GEN_BYTES_MIN && load_be32(frame + HEADER_BYTES) == GEN_MAGIC)
-		judge_number(judge, counts, load_be64(frame + HEADER_BYTES + 4));
+	counts->sequence = sequence;
+	counts->was_marked = was_marked;
+	atomic_write_release(&counts->frame, judge->frames + 1);
+	atomic_fence_release();
+	if (numbered)
+		judge_number(judge, counts);
 	atomic_write_release(&judge->frames, judge->frames + 1);
 }
 

@@ -224,7 +224,7 @@ void plan_make(struct plan *plan, uint64_t seed)
 	if (chance(&dice, 12) && plan->protect) {
 		plan->poison = 1 + roll(&dice, plan->packets);
 		plan->poison_stage = (uint32_t)roll(&dice, plan->stages);
-		/* All of a stage die behind one that records: see docs/TESTING.md, known and open. */
+		/* All die behind a stage that records: see docs/TESTING.md, known and open. */
 		if (plan->recorded[0])
 			plan->poison_stage = 0;
 	}

@@ -143,6 +143,62 @@ static void test_other_frames(void **state)
 	assert_int_equal(gen_judge_counts(&judge)->seen, 0);
 }
 
+/* Each frame's judgement, as a process that died within the next frame may have left it. */
+static void test_died_within_a_frame(void **state)
+{
+	static const uint64_t numbers[] = {0, 1, 3, 2, 3, 70000, 69999, 1, 70001};
+	static struct gen_judge whole, dead;
+
+	(void)state;
+	memset(&whole, 0, sizeof(whole));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		struct gen_counts *half = &whole.counts[(whole.frames + 1) % 2];
+
+		/* It was filling the other half: any of it may be there. */
+		memset(half, 0xa5, sizeof(*half) / (i % 3 + 1));
+		dead = whole;
+		judge_number(&whole, numbers[i]);
+		/* All of it, but not that the frame is over: the successor judges it again. */
+		dead.counts[whole.frames % 2] = whole.counts[whole.frames % 2];
+		assert_int_equal(dead.frames, i);
+		judge_number(&dead, numbers[i]);
+		assert_memory_equal(&dead, &whole, sizeof(dead));
+	}
+	assert_int_equal(whole.frames, 9);
+	assert_int_equal(gen_judge_counts(&whole)->seen, 9);
+	assert_int_equal(gen_judge_counts(&whole)->next, 70002);
+	assert_int_equal(gen_judge_counts(&whole)->duplicated, 2);
+	assert_int_equal(gen_judge_counts(&whole)->reordered, 2);
+	assert_int_equal(gen_judge_counts(&whole)->missing, 70002 - 7);
+}
+
+/*
+ * It died after it had marked the frame's number and before the frame was over: one that is sent
+ * again is none too many, and one that comes late is late once.
+ */
+static void test_died_with_the_number_marked(void **state)
+{
+	static const uint64_t numbers[] = {3, 4, 500, 100000, 99990, 99990};
+	static struct gen_judge whole, dead;
+
+	(void)state;
+	memset(&whole, 0, sizeof(whole));
+	for (uint64_t n = 0; n < 3; n++)
+		judge_number(&whole, n);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		dead = whole;
+		judge_number(&whole, numbers[i]);
+		memcpy(dead.window, whole.window, sizeof(dead.window));
+		dead.counts[whole.frames % 2] = whole.counts[whole.frames % 2];
+		judge_number(&dead, numbers[i]);
+		assert_memory_equal(gen_judge_counts(&dead), gen_judge_counts(&whole),
+			sizeof(struct gen_counts));
+		assert_memory_equal(dead.window, whole.window, sizeof(dead.window));
+	}
+	assert_int_equal(gen_judge_counts(&whole)->reordered, 1);
+	assert_int_equal(gen_judge_counts(&whole)->duplicated, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +206,8 @@ int main(void)
 		cmocka_unit_test(test_long_runs),
 		cmocka_unit_test(test_old_repetition),
 		cmocka_unit_test(test_other_frames),
+		cmocka_unit_test(test_died_within_a_frame),
+		cmocka_unit_test(test_died_with_the_number_marked),
 	};
 
 	return cmocka_run_group_tests(tests, make_frame, NULL);

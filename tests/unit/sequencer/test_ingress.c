@@ -349,7 +349,6 @@ static void check_repeated(struct life *life, uint32_t n)
 	struct batch_view batch = take(life);
 
 	assert_int_equal(batch.header->ingress_mono_ns, now_ns);
-	logged.batches[n] = batch;
 	((struct batch_header *)(uintptr_t)batch.header)->ingress_mono_ns =
 		((struct batch_header *)logged.bytes[n])->ingress_mono_ns;
 	assert_memory_equal(batch.header, logged.bytes[n], batch.header->bytes);
