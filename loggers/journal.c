@@ -388,6 +388,23 @@ static enum status take_kept(const struct journal_reader *reader, struct journal
 	return STATUS_NOT_FOUND;
 }
 
+/*
+ * There is one required reader of a name: other places kept for it are of one that it was just
+ * succeeding as the journal was made, and nobody will come for them.
+ */
+static void release_kept(struct journal *journal, const char *name)
+{
+	uint64_t attached = atomic_read_seq_cst(&journal->control->attached);
+
+	for (; attached != 0; attached &= attached - 1) {
+		uint32_t slot = (uint32_t)__builtin_ctzll(attached);
+		const struct journal_slot *kept = &journal->control->slots[slot];
+
+		if (is_kept(kept) && kept->gate == GATE_REQUIRED && strcmp(kept->name, name) == 0)
+			journal_release_slot(journal, slot);
+	}
+}
+
 enum status journal_follow(struct journal_reader *reader, struct journal *next)
 {
 	const struct journal_slot *own = &reader->journal->control->slots[reader->slot];
@@ -403,6 +420,8 @@ enum status journal_follow(struct journal_reader *reader, struct journal *next)
 	}
 	if (status != STATUS_OK)
 		return status;
+	if (reader->gate == GATE_REQUIRED)
+		release_kept(next, own->name);
 	journal_detach(reader);
 	journal_give_back(reader);
 	*reader = followed;

@@ -86,7 +86,7 @@ const char *const component_names[COMPONENTS] = {"master", "slave", "sequencer",
 
 static enum component component_of(const struct process *victim)
 {
-	if (victim == NULL)
+	if (victim == NULL || victim->kind == PROCESS_SUPERVISOR)
 		return COMPONENT_ALL;
 	switch (victim->kind) {
 	case PROCESS_REPLICA:

@@ -12,6 +12,9 @@ import sys
 KINDS = (("process killed", "killed"), ("process stopped for good", "stopped"),
          ("process stopped, and woken later", "paused"), ("machine stalls", "stalled"))
 
+RARE = "-"
+ELSEWHERE = "*"
+
 
 def count(moments, moment, kind):
     return sum(n for name, n in moments[moment].items() if name.startswith(kind))
@@ -32,15 +35,13 @@ def main():
            "fault met that component at that moment, and everything that can be checked held afterwards (`docs/TESTING.md`).", "",
            f"## In the simulator: {sim['schedules']:,} schedules from seed {sim['seed']}, {sim['violations']} violations", "",
            "A point is reached by whichever process comes to it; the fault meets that process or another one, whatever it is",
-           "doing then.", "",
+           "doing then. `-`: it was not there to be met in these schedules (few have a disk, or a restore, going on then). `*`: faults of",
+           "loggers are drawn for their own points, and for any time and any store of theirs: the last rows.", "",
            "| moment | " + " | ".join(processes) + " |", "|---" * (len(processes) + 1) + "|"]
     for moment in met[processes[0]]:
-        cells = [cell(met[name], moment) or "not met in these schedules" for name in processes]
+        cells = [cell(met[name], moment) or (ELSEWHERE if name.startswith("logger") else RARE) for name in processes]
         out.append(f"| {moment} | " + " | ".join(cells) + " |")
-    shared = {}
-    for kinds in met[[name for name in met if name.startswith("all at once")][0]].values():
-        for kind, n in kinds.items():
-            shared[kind] = shared.get(kind, 0) + n
+    shared = {kind: n for kind, n in sim["faults"].items() if not any(kind.startswith(known) for known, _ in KINDS)}
     out += ["", "Of all at once, or of what they share: " + "; ".join(f"{kind}: {n}" for kind, n in shared.items()) + ".",
             f"Packets that replicas crash on, set aside: {sim['sometimes']['a packet that replicas crash on is set aside']} times."]
     if live:

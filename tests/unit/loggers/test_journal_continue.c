@@ -267,6 +267,27 @@ static void test_a_required_dead_one_is_succeeded(void **state)
 }
 
 /* One that does not gate, and one that came to the former journal after it was sealed. */
+/* One that was just being succeeded as the journal was made has two places: both are seen to. */
+static void test_no_place_is_kept_for_nobody(void **state)
+{
+	struct side former, next;
+	struct journal_reader reader, second;
+
+	(void)state;
+	side_begin(&former);
+	attach(&reader, &former, GATE_REQUIRED, "logger");
+	attach(&second, &former, GATE_REQUIRED, "logger");
+	side_continue(&next, &former, 0);
+	assert_int_equal(__builtin_popcountll(next.journal.control->attached), 2);
+	assert_int_equal(journal_follow(&second, &next.journal), STATUS_OK);
+	assert_int_equal(next.journal.control->attached, 1ull << second.slot);
+	assert_false(journal_awaits(&next.journal, "logger"));
+	journal_detach(&second);
+	journal_give_back(&second);
+	journal_detach(&reader);
+	journal_give_back(&reader);
+}
+
 static void test_who_has_no_place_attaches_anew(void **state)
 {
 	struct side former, next;
@@ -372,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_places_are_kept_for_who_may_come),
 		cmocka_unit_test(test_a_kept_place_holds_the_writer_back),
 		cmocka_unit_test(test_a_required_dead_one_is_succeeded),
+		cmocka_unit_test(test_no_place_is_kept_for_nobody),
 		cmocka_unit_test(test_who_has_no_place_attaches_anew),
 		cmocka_unit_test(test_who_cannot_follow_stays),
 		cmocka_unit_test(test_a_tail_left_too_high_is_put_right),
