@@ -111,6 +111,22 @@ enum status base_succeed(struct base *base, struct journal_reader *reader, enum 
 	return status;
 }
 
+/* Maps another epoch's in place of the present one, with the reader. */
+static enum status go_on(struct base *base, struct journal_reader *reader, struct base *next)
+{
+	enum status status = journal_follow(reader, &next->journal);
+
+	if (status != STATUS_OK) {
+		journal_shm_close(&next->journal);
+		return status;
+	}
+	journal_shm_close(&base->journal);
+	base->journal = next->journal;
+	base->epoch = next->epoch;
+	reader->journal = &base->journal;
+	return STATUS_OK;
+}
+
 enum status base_follow(struct base *base, struct journal_reader *reader)
 {
 	struct base next = {.page = base->page, .place = base->place};
@@ -119,18 +135,22 @@ enum status base_follow(struct base *base, struct journal_reader *reader)
 	if (atomic_read_acquire(&base->page->epoch) == base->epoch)
 		return STATUS_EMPTY;
 	status = open_epoch(&next, base->epoch + 1);
-	if (status != STATUS_OK)
-		return status;
-	status = journal_follow(reader, &next.journal);
-	if (status != STATUS_OK) {
-		journal_shm_close(&next.journal);
-		return status;
+	return status == STATUS_OK ? go_on(base, reader, &next) : status;
+}
+
+enum status base_move_to(struct base *base, struct journal_reader *reader, uint64_t line)
+{
+	struct base next = {.page = base->page, .place = base->place};
+	enum status status = STATUS_OK;
+
+	if (line >= base_end(base)) {
+		status = base_open(&next, line);
+		if (status == STATUS_OK)
+			status = go_on(base, reader, &next);
 	}
-	journal_shm_close(&base->journal);
-	base->journal = next.journal;
-	base->epoch = next.epoch;
-	reader->journal = &base->journal;
-	return STATUS_OK;
+	if (status == STATUS_OK && line > reader->position)
+		journal_move_to(reader, line);
+	return status;
 }
 
 uint64_t base_end(const struct base *base)

@@ -47,6 +47,14 @@ MUST_CHECK enum status base_succeed(struct base *base, struct journal_reader *re
  */
 MUST_CHECK enum status base_follow(struct base *base, struct journal_reader *reader);
 
+/*
+ * A reader that only holds a place lets go of all before the block boundary at line, and goes on to
+ * the journal that holds it; those in between may be gone. Errors: those of base_open and of
+ * journal_follow.
+ */
+MUST_CHECK enum status base_move_to(struct base *base, struct journal_reader *reader,
+	uint64_t line);
+
 /* Where the mapped one ends, if another one follows; else UINT64_MAX. */
 uint64_t base_end(const struct base *base);
 

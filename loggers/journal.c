@@ -412,9 +412,12 @@ enum status journal_follow(struct journal_reader *reader, struct journal *next)
 	enum status status = take_kept(reader, next->control, &followed.slot);
 
 	followed.journal = next;
+	/* One that only holds a place may have left out what lies between. */
+	if (followed.position < next->control->first_line)
+		followed.position = next->control->first_line;
 	if (status != STATUS_OK) {
 		status = journal_attach(&followed, next, (enum journal_gate)reader->gate,
-			own->group, own->name, reader->position);
+			own->group, own->name, followed.position);
 		followed.lazy = reader->lazy;
 		followed.holds = reader->holds;
 	}

@@ -31,14 +31,8 @@ static void release_base(struct logger *logger)
 	for (uint32_t s = 0; s < logger->role->config->stages_count; s++)
 		if (page->stages[s].base_line < lowest || MUTANT(TRIM_PAST_BASE))
 			lowest = page->stages[s].base_line;
-	/* What is left of a gateway's journal is needed by nobody: on to its successor's. */
-	while (lowest >= base_end(&logger->base)) {
-		journal_move_to(&logger->input, base_end(&logger->base));
-		if (base_follow(&logger->base, &logger->input) != STATUS_OK)
-			return;
-	}
-	if (lowest > logger->input.position)
-		journal_move_to(&logger->input, lowest);
+	/* Where it cannot go on now it tries again with the next base values. */
+	(void)!base_move_to(&logger->base, &logger->input, lowest);
 }
 
 /* Base values that a former logger committed, and may not have told. */

@@ -27,7 +27,8 @@ import threading
 import time
 
 PORTS = {"udp": 7000, "echo": 7001, "bulk": 7002}
-GIVEN_UP_S = 5.0  # a client that has waited so long has failed
+GIVEN_UP_S = 5.0  # a short connection that has taken so long has failed
+BULK_GIVEN_UP_S = 30.0  # a transfer in which nothing came for so long
 BLOCK = random.Random(7).randbytes(1000003)  # a prime: no repetition falls on a segment's edge
 now = time.monotonic
 
@@ -138,10 +139,9 @@ async def short_one(address, waits, errors):
 
     try:
         await asyncio.wait_for(fetch(), GIVEN_UP_S)
-        if waits:
-            waits.add(since, now())
     except (OSError, asyncio.TimeoutError) as problem:
         errors.append(type(problem).__name__)
+    waits.add(since, now())
     if writer:
         writer.close()
 
@@ -158,10 +158,13 @@ async def short(address, start, crash, end):
 async def session(address, opened, end, every, waits, errors):
     """One connection opened at that time, with a line every so often: if it gets to the end, it has survived."""
 
+    since = opened
+
     async def talk():
+        nonlocal since
         await asyncio.sleep(opened - now())
         reader, writer = await asyncio.open_connection(address, PORTS["echo"])
-        since, number = opened, 0
+        number = 0
         while True:
             await exchange(reader, writer, b"line %d\n" % number)
             waits.add(since, now())
@@ -176,6 +179,7 @@ async def session(address, opened, end, every, waits, errors):
         await asyncio.wait_for(talk(), end + 1 - now())
     except (OSError, asyncio.TimeoutError) as problem:
         errors.append(type(problem).__name__)
+        waits.add(since, now())
 
 
 async def sessions(address, opened, start, crash, end, every):
@@ -186,7 +190,7 @@ async def sessions(address, opened, start, crash, end, every):
 
 def fetch_bulk(address, size, rate, take):
     """take(where, data) for all that comes."""
-    with socket.create_connection((address, PORTS["bulk"]), GIVEN_UP_S) as end:
+    with socket.create_connection((address, PORTS["bulk"]), BULK_GIVEN_UP_S) as end:
         end.sendall(b"%d %d\n" % (size, rate))
         count = 0
         while data := end.recv(65536):
@@ -213,17 +217,18 @@ def bulk(address, start, crash, end):
         fetch_bulk(address, size, rate, take)
     except OSError as problem:
         error = str(problem)
+        waits.add(last, now())
     report(bytes=count, intact=int(count == size and not wrong), error=error, **waits.ms())
 
 
 async def connections_a_second(address, seconds):
     """As many as eight clients get done."""
-    errors, until, done = [], now() + seconds, 0
+    waits, errors, until, done = Waits(0, 0), [], now() + seconds, 0
 
     async def client():
         nonlocal done
         while now() < until:
-            await short_one(address, None, errors)
+            await short_one(address, waits, errors)
             done += 1
 
     await asyncio.gather(*(client() for _ in range(8)))
