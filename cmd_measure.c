@@ -177,14 +177,14 @@ static void keep_timeline(const struct page *page, struct measure_record *record
 	}
 }
 
-static void show_progress(const struct session *self, uint64_t started_ns)
+static void show_progress(struct session *self, uint64_t started_ns)
 {
 	const struct measure *measure = self->measure;
 	double seconds = (double)(mono_ns() - started_ns) / 1e9;
 
 	if (!isatty(STDERR_FILENO) && mono_ns() < self->shown_ns + SHOW_NS)
 		return;
-	((struct session *)self)->shown_ns = mono_ns();
+	self->shown_ns = mono_ns();
 	fprintf(stderr, "%s%u of %llu faults in %.0f s, about %.0f s to go%s",
 		isatty(STDERR_FILENO) ? "\r" : "", measure->faults_count,
 		(unsigned long long)self->options->kills, seconds,

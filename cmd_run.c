@@ -491,7 +491,10 @@ static bool name_run(struct supervisor *self, char *error)
 	}
 	if (self->page->restart.wanted) {
 		self->page->run = run;
-		fprintf(stderr, "understudy: goes on from disk where a former run stopped\n");
+		fprintf(stderr,
+			"understudy: goes on from disk where a former run stopped (without %s it "
+			"would begin anew)\n",
+			path);
 		return true;
 	}
 	file = fopen(path, "we");
@@ -506,13 +509,15 @@ static bool name_run(struct supervisor *self, char *error)
 	return written;
 }
 
-/* It has ended in good order: the next one begins anew. */
+/* It has ended in good order, or before anything came in: the next one begins anew. */
 static void forget_run(const struct supervisor *self)
 {
 	char path[PATH_BYTES + 16];
 
 	run_file(self, path);
-	if (self->config->protect && self->page->egress.ended != 0)
+	if (self->config->protect &&
+		(self->page->egress.ended != 0 ||
+			(!self->page->restart.wanted && self->page->ingress.batches == 0)))
 		unlink(path);
 }
 

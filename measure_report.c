@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <dirent.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "measure.h"
 
@@ -67,76 +65,24 @@ static bool is_killed_master(const struct measure_record *record)
 	       record->failover.role == ROLE_REPLICA && record->failover.was_master;
 }
 
+static int by_gap(const void *a, const void *b)
+{
+	uint64_t x = (*(const struct measure_record *const *)a)->failover.gap_max_ns;
+	uint64_t y = (*(const struct measure_record *const *)b)->failover.gap_max_ns;
+
+	return x < y ? -1 : x > y;
+}
+
 const struct measure_record *measure_median_kill(const struct measure *measure)
 {
 	static const struct measure_record *masters[FAILOVERS_MAX];
-	const struct measure_record *moved;
-	uint32_t count = 0, at;
-
-	for (uint32_t i = 0; i < measure->records_count; i++) {
-		if (!is_killed_master(&measure->records[i]))
-			continue;
-		moved = &measure->records[i];
-		for (at = count++;
-			at > 0 && masters[at - 1]->failover.gap_max_ns > moved->failover.gap_max_ns;
-			at--)
-			masters[at] = masters[at - 1];
-		masters[at] = moved;
-	}
-	return count == 0 ? NULL : masters[count / 2];
-}
-
-static uint32_t count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
 	uint32_t count = 0;
 
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		count += entry->d_name[0] != '.';
-	if (dir != NULL)
-		closedir(dir);
-	return count;
-}
-
-static pid_t parent_of(const char *pid)
-{
-	char path[PATH_BYTES], line[512], *end;
-	FILE *file;
-	int parent = 0;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return 0;
-	end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
-	fclose(file);
-	return end != NULL && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
-}
-
-void measure_resources(struct measure_held *held, pid_t supervisor, const struct shm_place *place)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	char line[PATH_BYTES];
-
-	*held = (struct measure_held){.shm_files = count_entries(place->dir)};
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		(void)!sscanf(line, "HugePages_Free: %ld", &held->free_hugepages);
-	if (file != NULL)
-		fclose(file);
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		char path[PATH_BYTES];
-
-		if (parent_of(entry->d_name) != supervisor)
-			continue;
-		held->processes++;
-		snprintf(path, sizeof(path), "/proc/%.20s/fd", entry->d_name);
-		held->descriptors += count_entries(path);
-	}
-	if (dir != NULL)
-		closedir(dir);
+	for (uint32_t i = 0; i < measure->records_count; i++)
+		if (is_killed_master(&measure->records[i]))
+			masters[count++] = &measure->records[i];
+	qsort(masters, count, sizeof(masters[0]), by_gap);
+	return count == 0 ? NULL : masters[count / 2];
 }
 
 static double number_at(const json_t *report, const char *object, const char *key)

@@ -120,6 +120,8 @@ static enum status go_on(struct base *base, struct journal_reader *reader, struc
 		journal_shm_close(&next->journal);
 		return status;
 	}
+	if (base->idle != NULL)
+		idle_reset(base->idle); /* it may be armed on the journal that goes */
 	journal_shm_close(&base->journal);
 	base->journal = next->journal;
 	base->epoch = next->epoch;

@@ -7,12 +7,14 @@
 #ifndef UNDERSTUDY_LOGGERS_BASE_H
 #define UNDERSTUDY_LOGGERS_BASE_H
 
+#include "loggers/idle.h"
 #include "loggers/page.h"
 
 /* One of them, as a process has it mapped. */
 struct base {
 	struct page *page;
 	const struct shm_place *place;
+	struct idle *idle; /* of the thread that reads it, which may sleep on it; or NULL */
 	struct journal journal;
 	uint64_t epoch;
 };
@@ -42,8 +44,8 @@ MUST_CHECK enum status base_succeed(struct base *base, struct journal_reader *re
 	enum journal_gate gate, const char *name);
 
 /*
- * A reader at the sealed end goes on in the next one, which is mapped in place of this one: nothing
- * may sleep on this one. Errors: EMPTY (there is none yet), those of the journal.
+ * A reader at the sealed end goes on in the next one, which is mapped in place of this one. Errors:
+ * EMPTY (there is none yet), those of the journal.
  */
 MUST_CHECK enum status base_follow(struct base *base, struct journal_reader *reader);
 

@@ -131,7 +131,9 @@ static enum status attach(struct logger *logger)
 				NO_BATCH; /* it is not asked to keep anything */
 		return STATUS_OK;
 	}
-	logger->base = (struct base){.page = logger->role->page, .place = &logger->role->place};
+	logger->base = (struct base){.page = logger->role->page,
+		.place = &logger->role->place,
+		.idle = logger->idle};
 	status = base_succeed(&logger->base, &logger->input, gate, reader_names[logger->kind]);
 	logger->attached = status == STATUS_OK;
 	logger->input.holds = logger->kind == LOGGER_PACKETS;

@@ -45,6 +45,7 @@ struct logger {
 	struct page_logger *counts;
 	struct page_service *service;
 	struct base base;
+	struct idle *idle; /* the shell's, which may sleep on the base journal */
 	struct journal_reader
 		input; /* packets: what is logged; determinants: holds the fold watermark */
 	bool attached;

@@ -233,6 +233,7 @@ int logger_role_main(const struct role_options *options)
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
+	self.logger.idle = &idle;
 	status = start(&self, error);
 	if (status != STATUS_OK) {
 		if (status != STATUS_END && (status != STATUS_IO || !is_successor(&self)))

@@ -6,16 +6,32 @@
 
 const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
 
-struct page_failover *page_open_failover(struct page *page)
+struct page_failover *page_open_failover(struct page *page, const struct failover_subject *subject,
+	const struct page_fault *fault, uint64_t now_ns)
 {
 	uint32_t index = atomic_add_seq_cst(&page->failovers_count, 1u);
+	struct page_failover *record;
 
 	if (index >= FAILOVERS_MAX) {
 		(void)atomic_add_seq_cst(&page->failovers_count, (uint32_t)-1);
 		return NULL;
 	}
 	(void)atomic_add_seq_cst(&page->open_failovers, 1u);
-	return &page->failovers[index];
+	record = &page->failovers[index];
+	record->role = subject->role;
+	record->stage = subject->stage;
+	record->replica = subject->number;
+	record->incarnation = subject->incarnation;
+	record->was_master = subject->role == ROLE_REPLICA &&
+			     page_leader(&page->stages[subject->stage])->incarnation ==
+				     subject->incarnation;
+	if (fault != NULL) {
+		record->action = fault->action;
+		record->at_packet = fault->at_packet;
+	}
+	record->open = 1;
+	atomic_write_release(&record->t0_ns, now_ns);
+	return record;
 }
 
 uint64_t page_base_batch(const struct page *page, uint32_t stages_count)

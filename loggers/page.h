@@ -313,8 +313,19 @@ static inline const struct page_term *page_leader(const struct page_stage *stage
 	return &stage->terms[atomic_read_acquire(&stage->term) % TERMS_MAX];
 }
 
-/* Room for a failover's record, or NULL past FAILOVERS_MAX. Any thread. */
-struct page_failover *page_open_failover(struct page *page);
+/* Whom a fault met; see page_failover. */
+struct failover_subject {
+	uint32_t role; /* enum role_kind */
+	uint32_t stage, number;
+	uint64_t incarnation;
+};
+
+/*
+ * A failover's record, begun at now_ns, or NULL past FAILOVERS_MAX. fault: the injected one, or
+ * NULL. Any thread; safe in a signal handler.
+ */
+struct page_failover *page_open_failover(struct page *page, const struct failover_subject *subject,
+	const struct page_fault *fault, uint64_t now_ns);
 
 /* Below this the base values of every stage hold all batches. */
 uint64_t page_base_batch(const struct page *page, uint32_t stages_count);

@@ -70,19 +70,7 @@ struct page_failover *manager_failover_record(struct manager *self,
 			(record->role == ROLE_REPLICA || record->restored_ns == 0))
 			return record;
 	}
-	record = page_open_failover(page);
-	if (record == NULL)
-		return NULL;
-	record->role = subject->role;
-	record->stage = subject->stage;
-	record->replica = subject->number;
-	record->incarnation = subject->incarnation;
-	record->was_master = subject->role == ROLE_REPLICA &&
-			     page_leader(&page->stages[subject->stage])->incarnation ==
-				     subject->incarnation;
-	record->open = 1;
-	atomic_write_release(&record->t0_ns, now_ns);
-	return record;
+	return page_open_failover(page, subject, NULL, now_ns);
 }
 
 void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns)

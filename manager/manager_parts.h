@@ -17,14 +17,7 @@ void manager_send(struct manager *self, const struct peer *to, struct message *m
 /* Asks the supervisor for a replica's process; it starts none twice. */
 void manager_order(struct manager *self, const struct failover_effect *effect);
 
-/* Who a failover is of; see page_failover. */
-struct failover_subject {
-	enum role_kind role;
-	uint32_t stage, number;
-	uint64_t incarnation;
-};
-
-/* Its record, made now if the fault left none; NULL: no room. */
+/* A failover's record, made now if the fault left none; NULL: no room. */
 struct page_failover *manager_failover_record(struct manager *self,
 	const struct failover_subject *subject, uint64_t now_ns);
 void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns);

@@ -169,9 +169,9 @@ static void restart(struct egress *egress)
 	atomic_write_release(&counts->batches, from->batch);
 }
 
-enum status egress_attach(struct egress *egress, const struct shm_place *place)
+enum status egress_attach(struct egress *egress, const struct shm_place *place, struct idle *idle)
 {
-	egress->base = (struct base){.page = egress->page, .place = place};
+	egress->base = (struct base){.page = egress->page, .place = place, .idle = idle};
 	egress->start = egress->page->services[SERVICE_SEQUENCER].starts + 1;
 	if (egress->counts->batches < last_note(egress->page)->batch)
 		restart(egress);

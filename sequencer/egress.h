@@ -77,9 +77,10 @@ void egress_open(struct egress *egress, struct page *page, struct egress_stage *
 
 /*
  * By the thread that works, with ports open: attaches to the base journal; where a dead
- * sequencer's egress ended, it goes on. Errors: those of base_succeed.
+ * sequencer's egress ended, it goes on. idle: the thread's, or NULL. Errors: those of base_succeed.
  */
-MUST_CHECK enum status egress_attach(struct egress *egress, const struct shm_place *place);
+MUST_CHECK enum status egress_attach(struct egress *egress, const struct shm_place *place,
+	struct idle *idle);
 
 /* One batch at most; returns batches released. now_ns is monotonic. */
 uint32_t egress_work(struct egress *egress, uint64_t now_ns);

@@ -43,7 +43,6 @@ struct port_ops {
 	 */
 	uint32_t (*send)(struct port *port, struct port_frame *frames, uint32_t count);
 	void (*cancel)(struct port *port, struct port_frame *frames, uint32_t count);
-	void (*flush)(struct port *port);
 	/* A successor's source goes on at port->place; NULL: what comes now. Errors: IO. */
 	enum status (*resume)(struct port *port);
 	/* How many outputs a sink that can tell really has; NULL: nobody can. */

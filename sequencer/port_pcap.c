@@ -151,15 +151,6 @@ static uint32_t pcap_reserve(struct port *port, struct port_frame *frames, uint3
 	return count;
 }
 
-static void pcap_flush(struct port *port)
-{
-	struct pcap_port *self = port->self;
-
-	if (self->dumper != NULL && pcap_dump_flush(self->dumper) != 0)
-		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s",
-			self->file, strerror(errno));
-}
-
 static uint32_t pcap_send_frames(struct port *port, struct port_frame *frames, uint32_t count)
 {
 	struct pcap_port *self = port->self;
@@ -175,7 +166,10 @@ static uint32_t pcap_send_frames(struct port *port, struct port_frame *frames, u
 
 		pcap_dump((uint8_t *)self->dumper, &header, frames[i].data);
 	}
-	pcap_flush(port); /* what is taken is in the file, whoever dies then */
+	/* What is taken is in the file, whoever dies then. */
+	if (pcap_dump_flush(self->dumper) != 0)
+		snprintf(port->error, sizeof(port->error), "%.120s: cannot be written: %s",
+			self->file, strerror(errno));
 	self->sent += count;
 	return count;
 }
@@ -212,7 +206,6 @@ static const struct port_ops source_ops = {.receive = pcap_receive,
 static const struct port_ops sink_ops = {.receive = pcap_receive_nothing,
 	.reserve = pcap_reserve,
 	.send = pcap_send_frames,
-	.flush = pcap_flush,
 	.sent = pcap_sent,
 	.close = pcap_port_close};
 

@@ -53,7 +53,7 @@ static void write_alarm(void *context, uint64_t packet_id, uint64_t clock_ns, co
 /* Behind a dead sequencer, or a run that left its log: what is written stays. */
 static bool goes_on(const struct sequencer *self)
 {
-	return self->role.page->epoch > 0 || self->role.page->restart.wanted;
+	return self->role.page->epoch > 0 || self->role.page->restart.durable_batch > 0;
 }
 
 /* A packet that a stage crashes on goes to a capture, for the operator. */
@@ -120,7 +120,7 @@ static void *egress_main(void *argument)
 	struct idle idle = {
 		.shares_core = role_take_core(&self->role, role_egress_thread(self->role.config))};
 	struct journal *waits[IDLE_JOURNALS_MAX];
-	enum status status = egress_attach(&self->egress, &self->role.place);
+	enum status status = egress_attach(&self->egress, &self->role.place, &idle);
 
 	role_take_short_turns();
 	if (status != STATUS_OK)
@@ -134,10 +134,6 @@ static void *egress_main(void *argument)
 			idle_worked(&idle);
 			continue;
 		}
-		if (idle.rounds == 1)
-			for (uint32_t i = 0; i < self->role.config->ports_count; i++)
-				if (self->ports[i].ops->flush != NULL)
-					self->ports[i].ops->flush(&self->ports[i]);
 		idle_round(&idle, waits, waits_of(self, waits), IDLE_NS);
 	}
 	idle_reset(&idle);
@@ -156,25 +152,18 @@ static uint64_t wall_ns(void)
 static void raise_due(struct sequencer *self)
 {
 	struct page *page = self->role.page;
+	const struct failover_subject subject = {ROLE_SEQUENCER, 0, 0,
+		page->services[SERVICE_SEQUENCER].starts};
 
 	for (uint32_t i = 0; i < atomic_read_relaxed(&page->faults_count); i++) {
 		struct page_fault *fault = &page->faults[i];
-		struct page_failover *failover;
 		uint32_t armed = FAULT_ARMED;
 
 		if (fault->target != TARGET_SERVICE || fault->stage != SERVICE_SEQUENCER ||
 			fault->at_packet == 0 || fault->at_packet >= self->ingress.next_packet_no ||
 			!atomic_swap_if(&fault->state, &armed, (uint32_t)FAULT_RAISED))
 			continue;
-		failover = page_open_failover(page);
-		if (failover != NULL) {
-			failover->role = ROLE_SEQUENCER;
-			failover->action = fault->action;
-			failover->at_packet = fault->at_packet;
-			failover->incarnation = page->services[SERVICE_SEQUENCER].starts;
-			failover->open = 1;
-			atomic_write_release(&failover->t0_ns, mono_ns());
-		}
+		(void)page_open_failover(page, &subject, fault, mono_ns());
 		raise(fault->action == FAULT_KILL ? SIGKILL : SIGSTOP);
 	}
 }
@@ -352,15 +341,6 @@ static enum status open_alerts(struct sequencer *self, char *error)
 	return STATUS_OK;
 }
 
-/* By the loggers whose word counts at a restart from disk; or the run is over. */
-static bool has_been_told(const struct page *page)
-{
-	uint32_t wanted = 1u << LOGGER_PACKETS | 1u << LOGGER_DETERMINANTS;
-
-	return (atomic_read_acquire(&page->restart.told) & wanted) == wanted ||
-	       atomic_read_relaxed(&page->stop) || atomic_read_relaxed(&page->failed) != 0;
-}
-
 /* The base journal of a new gateway epoch, and the input from where a former one's ended. */
 static enum status open_ingress(struct sequencer *self, char *error)
 {
@@ -369,8 +349,6 @@ static enum status open_ingress(struct sequencer *self, char *error)
 	enum status status;
 
 	self->base = (struct base){.page = self->role.page, .place = &self->role.place};
-	while (self->role.page->restart.wanted && !has_been_told(self->role.page))
-		usleep(1000);
 	status = base_create(&self->base, config->journal_bytes,
 		base_restart_batch(self->role.page, config->stages_count), &from);
 	if (status != STATUS_OK) {
@@ -418,11 +396,23 @@ static enum status open_egress(struct sequencer *self)
 	return STATUS_OK;
 }
 
+/* By the loggers whose word counts at a restart from disk; or the run is over. */
+static bool has_been_told(const struct page *page)
+{
+	uint32_t wanted = 1u << LOGGER_PACKETS | 1u << LOGGER_DETERMINANTS;
+
+	return (atomic_read_acquire(&page->restart.told) & wanted) == wanted ||
+	       atomic_read_relaxed(&page->stop) || atomic_read_relaxed(&page->failed) != 0;
+}
+
 static enum status start(struct sequencer *self, char *error)
 {
 	struct message hello = role_hello(&self->role, ROLE_SEQUENCER);
-	enum status status = open_ports(self, error);
+	enum status status;
 
+	while (self->role.page->restart.wanted && !has_been_told(self->role.page))
+		usleep(1000);
+	status = open_ports(self, error);
 	forget_asides(self);
 	if (status == STATUS_OK)
 		status = open_alerts(self, error);
@@ -458,8 +448,6 @@ int sequencer_role_main(const struct role_options *options)
 	ingress_main(&self);
 	pthread_join(self.egress_thread, NULL);
 	for (uint32_t i = 0; i < self.role.config->ports_count; i++) {
-		if (self.ports[i].ops->flush != NULL)
-			self.ports[i].ops->flush(&self.ports[i]);
 		if (self.ports[i].error[0] != 0)
 			page_fail(self.role.page, "%.250s", self.ports[i].error);
 		self.ports[i].ops->close(&self.ports[i]);

@@ -15,6 +15,12 @@ bool runner_leads(const struct runner *self)
 	return page_leader(self->stage)->incarnation == self->role.options.incarnation;
 }
 
+struct failover_subject runner_as_subject(const struct runner *self)
+{
+	return (struct failover_subject){ROLE_REPLICA, self->role.options.stage,
+		self->role.options.number, self->role.options.incarnation};
+}
+
 bool runner_is_first(const struct runner *self)
 {
 	return self->role.options.stage == 0;
@@ -159,7 +165,9 @@ enum status runner_start(struct runner *self)
 	char name[NAME_BYTES];
 	enum status status;
 
-	self->base = (struct base){.page = self->role.page, .place = &self->role.place};
+	self->base = (struct base){.page = self->role.page,
+		.place = &self->role.place,
+		.idle = &self->idle};
 	self->replica.engine.progress = &self->self->progress;
 	status = restore(self);
 	page_journal_name(name, config->stages[options->stage].name, options->number,
@@ -183,7 +191,6 @@ static enum status peek_input(struct runner *self, const void **payload, uint32_
 	enum status status;
 
 	while ((status = journal_peek(&self->input, payload, bytes)) == STATUS_SEALED) {
-		idle_reset(&self->idle); /* it may be armed on the journal that goes */
 		status = base_follow(&self->base, &self->input);
 		if (status != STATUS_OK)
 			break;
@@ -241,23 +248,12 @@ static uint32_t fault_record(struct runner *self, const struct batch_view *batch
 /* Raises the fault here and now; comes back only from a stop that was continued. */
 static void raise_fault(struct runner *self, struct page_fault *fault)
 {
-	struct page_failover *failover;
+	const struct failover_subject subject = runner_as_subject(self);
 	uint32_t armed = FAULT_ARMED;
 
 	if (!atomic_swap_if(&fault->state, &armed, (uint32_t)FAULT_RAISED))
 		return;
-	failover = page_open_failover(self->role.page);
-	if (failover != NULL) {
-		failover->role = ROLE_REPLICA;
-		failover->stage = self->role.options.stage;
-		failover->replica = self->role.options.number;
-		failover->incarnation = self->role.options.incarnation;
-		failover->action = fault->action;
-		failover->at_packet = fault->at_packet;
-		failover->was_master = runner_leads(self);
-		failover->open = 1;
-		atomic_write_release(&failover->t0_ns, mono_ns());
-	}
+	(void)page_open_failover(self->role.page, &subject, fault, mono_ns());
 	self->shell->raise(self, (enum fault_action)fault->action);
 }
 

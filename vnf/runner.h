@@ -87,6 +87,9 @@ void runner_crashes(struct runner *runner);
 /* Of all that it holds back, before it waits. */
 void runner_let_go(struct runner *runner);
 
+/* Whom a fault meets that meets this process. */
+struct failover_subject runner_as_subject(const struct runner *runner);
+
 bool runner_leads(const struct runner *runner);
 bool runner_is_first(const struct runner *runner);
 

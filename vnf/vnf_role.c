@@ -33,20 +33,12 @@ static struct runner *handler_runner;
 static void on_fatal_signal(int number)
 {
 	struct runner *runner = handler_runner;
-	struct page_failover *failover;
+	struct failover_subject subject;
 
 	runner_crashes(runner);
 	if (runner->outcomes.control != NULL) {
-		failover = page_open_failover(runner->role.page);
-		if (failover != NULL) {
-			failover->role = ROLE_REPLICA;
-			failover->stage = runner->role.options.stage;
-			failover->replica = runner->role.options.number;
-			failover->incarnation = runner->role.options.incarnation;
-			failover->was_master = runner_leads(runner);
-			failover->open = 1;
-			atomic_write_release(&failover->t0_ns, mono_ns());
-		}
+		subject = runner_as_subject(runner);
+		(void)page_open_failover(runner->role.page, &subject, NULL, mono_ns());
 		owner_mark_dead(&runner->outcomes.control->owner);
 	}
 	signal(number, SIG_DFL);

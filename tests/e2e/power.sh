@@ -63,6 +63,9 @@ run out "$WORK/c.yaml" --input "pcap:$WORK/in.pcap" --output "pcap:$WORK/out.pca
 settle "another configuration is not gone on with, in one clear line" "$([ "$STATUS" -ne 0 ] &&
 	grep -q 'was changed since' "$WORK/out.err" || echo "exit status $STATUS: $(tail -n 1 "$WORK/out.err")")"
 rm -rf "$WORK/log"
+chain "$WORK/c.yaml" durability=disk
+run out "$WORK/c.yaml" --input "pcap:$WORK/nowhere.pcap" --output "pcap:$WORK/out.pcap"
+settle "one that could not start is not gone on with" "$([ "$STATUS" -ne 0 ] && [ ! -e "$WORK/log/run" ] || echo "its mark is left")"
 chain "$WORK/c.yaml"
 cycle 0.5 && bad "without 'disk' nothing is gone on with" "a mark is left" || ok "without 'disk' nothing is gone on with"
 finish

@@ -44,6 +44,7 @@ static void logger_main(void *argument)
 	role_begin(&self->role, 0, self->process->number, 0);
 	logger->kind = (enum logger_role)self->process->number;
 	logger->role = &self->role;
+	logger->idle = &idle;
 	logger->counts = &page->loggers[logger->kind];
 	logger->service = &page->services[logger->kind];
 	logger->disk = config->durability == DURABILITY_DISK;

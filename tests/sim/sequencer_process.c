@@ -185,7 +185,7 @@ static void egress_main(void *argument)
 	uint32_t last = world.plan->stages - 1;
 
 	self->egress.alarms_told = oracle_alarms_count();
-	BUG_ON(egress_attach(&self->egress, &self->role.place) != STATUS_OK);
+	BUG_ON(egress_attach(&self->egress, &self->role.place, &idle) != STATUS_OK);
 	oracle_resumed(self->egress.counts->streams[1].handed);
 	self->attached = 1;
 	while (!page->stop) {

@@ -323,6 +323,31 @@ static void test_a_reader_follows(void **state)
 }
 
 /* It died in the first of three; each later one keeps a place for it. */
+/* A reader that was about to sleep on the journal that goes leaves no sleeper in either. */
+static void test_who_follows_sleeps_on_neither(void **state)
+{
+	struct page_admitted from;
+	struct gateway *first = begin(0, &from), *second;
+	struct idle idle = {.shares_core = true};
+	struct base base = {.page = &page, .place = &place, .idle = &idle};
+	struct journal *const waits[] = {&base.journal};
+	struct journal_reader reader;
+
+	(void)state;
+	publish_some(first, 1);
+	assert_int_equal(base_succeed(&base, &reader, GATE_REQUIRED, "egress"), STATUS_OK);
+	read_some(&reader, 0, 1);
+	while (idle.armed == 0)
+		idle_round(&idle, waits, 1, 1000);
+	assert_int_equal(first->base.journal.control->sleepers, 1);
+	second = begin(0, &from);
+	assert_int_equal(base_follow(&base, &reader), STATUS_OK);
+	assert_int_equal(first->base.journal.control->sleepers, 0);
+	idle_reset(&idle);
+	assert_int_equal(second->base.journal.control->sleepers, 0);
+	close_reader(&base, &reader);
+}
+
 static void test_succeeded_in_the_oldest(void **state)
 {
 	struct base base = {.page = &page, .place = &place};
@@ -447,6 +472,7 @@ int main(void)
 		CASE(test_an_end_that_nobody_noted),
 		CASE(test_opened_by_line),
 		CASE(test_a_reader_follows),
+		CASE(test_who_follows_sleeps_on_neither),
 		CASE(test_succeeded_in_the_oldest),
 		CASE(test_succeeded_in_a_later_one),
 		CASE(test_nobody_to_succeed),

@@ -21,12 +21,17 @@ static int start(void **state)
 
 static void test_failovers_past_the_limit_are_not_kept(void **state)
 {
+	const struct failover_subject subject = {ROLE_REPLICA, 1, 2, 3};
+
 	(void)state;
 	for (uint32_t i = 0; i < FAILOVERS_MAX; i++)
-		assert_ptr_equal(page_open_failover(&page), &page.failovers[i]);
+		assert_ptr_equal(page_open_failover(&page, &subject, NULL, 1), &page.failovers[i]);
 	for (int i = 0; i < 3; i++)
-		assert_null(page_open_failover(&page));
+		assert_null(page_open_failover(&page, &subject, NULL, 1));
 	assert_int_equal(page.failovers_count, FAILOVERS_MAX);
+	assert_int_equal(page.failovers[7].stage, 1);
+	assert_int_equal(page.failovers[7].replica, 2);
+	assert_int_equal(page.failovers[7].incarnation, 3);
 	assert_int_equal(page.open_failovers, FAILOVERS_MAX);
 }
 

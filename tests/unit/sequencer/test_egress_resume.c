@@ -231,7 +231,7 @@ static void *live(void *argument)
 	life->egress->at_least_once = at_least_once;
 	life->egress->alarms_told = sent.alarms;
 	life->egress->alarm = note_alarm;
-	life->status = egress_attach(life->egress, &place);
+	life->status = egress_attach(life->egress, &place, NULL);
 	if (life->status == STATUS_OK)
 		life->status = outcomes_attach(&life->stage.outcomes, &place, "r", 0, 1, &reading);
 	if (life->status != STATUS_OK)
