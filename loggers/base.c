@@ -132,11 +132,17 @@ static enum status go_on(struct base *base, struct journal_reader *reader, struc
 enum status base_follow(struct base *base, struct journal_reader *reader)
 {
 	struct base next = {.page = base->page, .place = base->place};
+	uint64_t forgotten = atomic_read_acquire(&base->page->forgotten_epoch);
 	enum status status;
 
 	if (atomic_read_acquire(&base->page->epoch) == base->epoch)
 		return STATUS_EMPTY;
-	status = open_epoch(&next, base->epoch + 1);
+	/* Those whose gateways published nothing may be gone before their readers came by. */
+	status = open_epoch(&next, (forgotten > base->epoch ? forgotten : base->epoch) + 1);
+	if (status == STATUS_OK && next.journal.control->first_line > reader->position) {
+		journal_shm_close(&next.journal);
+		status = STATUS_LAPPED;
+	}
 	return status == STATUS_OK ? go_on(base, reader, &next) : status;
 }
 

@@ -44,8 +44,9 @@ MUST_CHECK enum status base_succeed(struct base *base, struct journal_reader *re
 	enum journal_gate gate, const char *name);
 
 /*
- * A reader at the sealed end goes on in the next one, which is mapped in place of this one. Errors:
- * EMPTY (there is none yet), those of the journal.
+ * A reader at the sealed end goes on in the next one that is not forgotten, which is mapped in
+ * place of this one. Errors: EMPTY (there is none yet), LAPPED (what follows is gone), those of the
+ * journal.
  */
 MUST_CHECK enum status base_follow(struct base *base, struct journal_reader *reader);
 

@@ -6,6 +6,20 @@
 
 const char *const logger_names[LOGGERS_COUNT] = {"packets", "determinants", "progress"};
 
+struct page_failover *page_failover_of(struct page *page, const struct failover_subject *subject)
+{
+	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
+		struct page_failover *record = &page->failovers[i];
+
+		if (record->t0_ns != 0 && record->role == subject->role &&
+			record->replica == subject->number &&
+			record->incarnation == subject->incarnation &&
+			(record->role == ROLE_REPLICA || record->restored_ns == 0))
+			return record;
+	}
+	return NULL;
+}
+
 struct page_failover *page_open_failover(struct page *page, const struct failover_subject *subject,
 	const struct page_fault *fault, uint64_t now_ns)
 {

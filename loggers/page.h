@@ -327,6 +327,9 @@ struct failover_subject {
 struct page_failover *page_open_failover(struct page *page, const struct failover_subject *subject,
 	const struct page_fault *fault, uint64_t now_ns);
 
+/* That of a replica's incarnation, or the open one of another process; NULL: there is none. */
+struct page_failover *page_failover_of(struct page *page, const struct failover_subject *subject);
+
 /* Below this the base values of every stage hold all batches. */
 uint64_t page_base_batch(const struct page *page, uint32_t stages_count);
 

@@ -59,18 +59,10 @@ static void send_role(struct manager *self, enum role_kind role, uint32_t stage,
 struct page_failover *manager_failover_record(struct manager *self,
 	const struct failover_subject *subject, uint64_t now_ns)
 {
-	struct page *page = self->role.page;
-	struct page_failover *record;
+	struct page_failover *record = page_failover_of(self->role.page, subject);
 
-	for (uint32_t i = 0; i < page->failovers_count && i < FAILOVERS_MAX; i++) {
-		record = &page->failovers[i];
-		if (record->t0_ns != 0 && record->role == subject->role &&
-			record->replica == subject->number &&
-			record->incarnation == subject->incarnation &&
-			(record->role == ROLE_REPLICA || record->restored_ns == 0))
-			return record;
-	}
-	return page_open_failover(page, subject, NULL, now_ns);
+	return record != NULL ? record
+			      : page_open_failover(self->role.page, subject, NULL, now_ns);
 }
 
 void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns)

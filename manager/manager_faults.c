@@ -59,6 +59,9 @@ void manager_raise_timed(struct manager *self, uint64_t now_ns)
 			now_ns < started_ns + fault->at_time_ns)
 			continue;
 		if (fault->target == TARGET_SERVICE) {
+			if (fault->stage != SERVICES_COUNT &&
+				!manager_service_runs(self, fault->stage))
+				continue; /* it meets the next one */
 			fault->state = FAULT_RAISED;
 			raise_on_service(self, fault->stage, (enum fault_action)fault->action);
 			continue;

@@ -37,6 +37,8 @@ void manager_service_back(struct manager *self, uint32_t service, uint32_t pid, 
 void manager_watch_services(struct manager *self, uint64_t now_ns);
 /* The supervisor knows which process that is. */
 void manager_signal_service(struct manager *self, uint32_t service, int number);
+/* It said hello, and nothing is known to have met it since. */
+bool manager_service_runs(struct manager *self, uint32_t service);
 /* The record of its present failure, made now if the fault left none; NULL: no room. */
 struct page_failover *manager_incident(struct manager *self, uint32_t service, uint64_t t0_ns);
 

@@ -59,13 +59,26 @@ void manager_signal_service(struct manager *self, uint32_t service, int number)
 	manager_send(self, self->supervisor, &message);
 }
 
+static struct failover_subject subject_of(const struct manager *self, uint32_t service)
+{
+	return (struct failover_subject){role_of(service), 0, number_of(service),
+		self->role.page->services[service].starts};
+}
+
 /* The present incident of a service, made now if the fault left none. */
 struct page_failover *manager_incident(struct manager *self, uint32_t service, uint64_t t0_ns)
 {
-	const struct failover_subject subject = {role_of(service), 0, number_of(service),
-		self->role.page->services[service].starts};
+	const struct failover_subject subject = subject_of(self, service);
 
 	return manager_failover_record(self, &subject, t0_ns);
+}
+
+bool manager_service_runs(struct manager *self, uint32_t service)
+{
+	const struct failover_subject subject = subject_of(self, service);
+
+	return self->role.page->services[service].pid != 0 &&
+	       page_failover_of(self->role.page, &subject) == NULL;
 }
 
 /* It is started again: at once, or a while after the last time. */

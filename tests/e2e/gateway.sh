@@ -52,6 +52,11 @@ run out "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$COUNT,rate=$((COUN
 	--fault 'kill sequencer @time=2.9' --fault 'kill logger/determinants @time=2.9'
 settle "the sequencer dies five times, with loggers and the manager" "$(why out "$CLEAN" "$FAULT_FREE" \
 	'r["log"]["restarts"]["sequencer"] == 5' 'len([f for f in r["failovers"] if f["role"] == "manager"]) == 1')"
+rm -rf "$WORK/log"
+run out "$WORK/c.yaml" --input "gen:count=$COUNT,rate=$((COUNT / 4))" --output null: \
+	--fault 'kill sequencer @time=0.5' --fault 'kill sequencer @time=0.5' --fault 'kill sequencer @time=0.5'
+settle "three faults at the same time meet three sequencers" "$(why out "$CLEAN" "$FAULT_FREE" \
+	'r["log"]["restarts"]["sequencer"] == 3')"
 chain "$WORK/c.yaml"
 run out "$WORK/c.yaml" --unprotected --input "gen:count=100000,rate=50000" --output null: --fault 'kill sequencer @time=0.5'
 settle "without protection the fault is refused" "$([ "$STATUS" -ne 0 ] && grep -q 'nothing protects it' "$WORK/out.err" ||

@@ -322,7 +322,6 @@ static void test_a_reader_follows(void **state)
 	close_reader(&base, &reader);
 }
 
-/* It died in the first of three; each later one keeps a place for it. */
 /* A reader that was about to sleep on the journal that goes leaves no sleeper in either. */
 static void test_who_follows_sleeps_on_neither(void **state)
 {
@@ -348,6 +347,37 @@ static void test_who_follows_sleeps_on_neither(void **state)
 	close_reader(&base, &reader);
 }
 
+/* Gateways that died before they published anything are forgotten while it is behind them. */
+static void test_followed_past_the_forgotten(void **state)
+{
+	struct base base = {.page = &page, .place = &place};
+	struct journal_reader reader;
+	struct page_admitted from;
+
+	(void)state;
+	publish_some(begin(0, &from), 3);
+	assert_int_equal(base_succeed(&base, &reader, GATE_REQUIRED, "egress"), STATUS_OK);
+	read_some(&reader, 0, 3);
+	(void)begin(0, &from);
+	(void)begin(0, &from);
+	publish_some(begin(0, &from), 3);
+	base_forget(&page, &place, UINT64_MAX, 3);
+	assert_int_equal(page.forgotten_epoch, 3);
+	assert_int_equal(peek(&reader), STATUS_SEALED);
+	assert_int_equal(base_follow(&base, &reader), STATUS_OK);
+	assert_int_equal(base.epoch, 4);
+	read_some(&reader, 3, 3);
+	(void)begin(0, &from);
+	publish_some(begin(0, &from), 3);
+	publish_some(begin(0, &from), 3);
+	base_forget(&page, &place, UINT64_MAX, UINT64_MAX);
+	assert_int_equal(page.forgotten_epoch, 6);
+	/* What the sixth published it has not read: it is not left out in silence. */
+	assert_int_equal(base_follow(&base, &reader), STATUS_LAPPED);
+	close_reader(&base, &reader);
+}
+
+/* It died in the first of three; each later one keeps a place for it. */
 static void test_succeeded_in_the_oldest(void **state)
 {
 	struct base base = {.page = &page, .place = &place};
@@ -473,6 +503,7 @@ int main(void)
 		CASE(test_opened_by_line),
 		CASE(test_a_reader_follows),
 		CASE(test_who_follows_sleeps_on_neither),
+		CASE(test_followed_past_the_forgotten),
 		CASE(test_succeeded_in_the_oldest),
 		CASE(test_succeeded_in_a_later_one),
 		CASE(test_nobody_to_succeed),
