@@ -28,7 +28,8 @@
 	X(RESTORE_LOADED, "a new replica has its state, no journal")                               \
 	X(CONSUMER_ATTACHED, "a consumer reads a new journal")                                     \
 	X(TRIMMED, "a log trimmed")                                                                \
-	X(GATEWAY_ANNOUNCED, "a gateway's journal made, nothing in it")
+	X(GATEWAY_ANNOUNCED, "a gateway's journal made, nothing in it")                            \
+	X(GATEWAY_ATTACHED, "a gateway's egress where the former one's was")
 
 enum fault_point {
 #define X(name, text) POINT_##name,

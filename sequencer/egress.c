@@ -171,6 +171,8 @@ static void restart(struct egress *egress)
 
 enum status egress_attach(struct egress *egress, const struct shm_place *place, struct idle *idle)
 {
+	enum status status;
+
 	egress->base = (struct base){.page = egress->page, .place = place, .idle = idle};
 	egress->start = egress->page->services[SERVICE_SEQUENCER].starts + 1;
 	if (egress->counts->batches < last_note(egress->page)->batch)
@@ -179,7 +181,9 @@ enum status egress_attach(struct egress *egress, const struct shm_place *place, 
 		egress->open_below = egress->page->restart.durable_batch;
 	if (egress->page->epoch > 1 || egress->page->restart.wanted)
 		resume(egress);
-	return base_succeed(&egress->base, &egress->input, GATE_REQUIRED, "egress");
+	status = base_succeed(&egress->base, &egress->input, GATE_REQUIRED, "egress");
+	FAULT_POINT(GATEWAY_ATTACHED);
+	return status;
 }
 
 /* Sends a port's composed frames; what a live port does not take within the bound is dropped. */
@@ -488,7 +492,9 @@ static void mark_released(struct egress *egress)
 		.ended = egress->ended,
 	};
 	for (uint32_t i = 0; i < egress->ports_count; i++) {
-		mark->handed[i] = counts->streams[i].handed;
+		/* What a file has of later batches, behind a restart from disk, is not this one's. */
+		mark->handed[i] = counts->streams[i].handed - egress->done.outputs[i];
+		mark->released -= egress->done.outputs[i];
 		mark->dropped[i] = counts->streams[i].dropped;
 	}
 	atomic_write_release(&counts->batches, ++egress->next_batch);

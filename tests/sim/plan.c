@@ -191,6 +191,27 @@ static void make_flood(struct plan *plan, struct dice *dice)
 		.for_ns = 1000000 * (30 + roll(dice, 120))};
 }
 
+/* Gateways that die one after the other, most before they have published anything. */
+static void make_young_deaths(struct plan *plan, struct dice *dice)
+{
+	uint64_t count = 2 + roll(dice, 3);
+
+	for (uint64_t i = 0; i < count && plan->faults_count < PLAN_FAULTS_MAX; i++) {
+		struct planned_fault *fault = &plan->faults[plan->faults_count];
+
+		*fault = (struct planned_fault){.number = plan->faults_count++,
+			.kind = SIM_KILL,
+			.when = i == 0 ? WHEN_TIME : WHEN_POINT,
+			.at = 1 + i,
+			.point = chance(dice, 2) ? POINT_GATEWAY_ANNOUNCED : POINT_GATEWAY_ATTACHED,
+			.victim = PROCESS_SEQUENCER,
+			.self = true};
+		if (i == 0)
+			fault->at = 5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets /
+									   plan->burst);
+	}
+}
+
 void plan_make(struct plan *plan, uint64_t seed)
 {
 	struct dice dice = {(seed * 2 + 1) * 0xd1342543de82ef95ull | 1};
@@ -228,6 +249,8 @@ void plan_make(struct plan *plan, uint64_t seed)
 		if (plan->recorded[0])
 			plan->poison_stage = 0;
 	}
+	if (chance(&dice, 16) && plan->protect)
+		make_young_deaths(plan, &dice);
 	plan->disk &= plan->protect;
 	if (plan->disk && !plan->recorded[0] && !plan->recorded[1])
 		for (uint64_t left = roll(&dice, 3); left > 0; left--)

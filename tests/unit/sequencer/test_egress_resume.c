@@ -506,6 +506,27 @@ static void test_restart_at_a_port_that_tells(void **state)
 	assert_int_equal(counts->batches, 9);
 }
 
+/* So with a sequencer that dies where all that it has released was there already. */
+static void test_died_after_a_restart(void **state)
+{
+	(void)state;
+	tells = true;
+	restart();
+	page->restart.notes[0].mark.ambiguous = 0;
+	page->restart.notes[0].mark.handed[0] = 5 * COUNT;
+	sent.count = 6 * COUNT + 13;
+	work(1, NEVER);
+	assert_int_equal(counts->batches, 6);
+	assert_int_equal(sent.count, 6 * COUNT + 13);
+	next_epoch(2);
+	work(9, NEVER);
+	assert_int_equal(sent.count, 9 * COUNT);
+	check_sent(6 * COUNT + 13, 6 * COUNT + 13, 3 * COUNT - 13);
+	check_stream(9 * COUNT, 0);
+	assert_int_equal(counts->batches, 9);
+	assert_int_equal(counts->released, 9 * COUNT - 30);
+}
+
 /* It has less: what the power failure took of batches long released does not come again. */
 static void test_restart_with_a_shorter_file(void **state)
 {
@@ -534,6 +555,7 @@ int main(void)
 		CASE(test_restart_at_a_port_that_cannot_tell),
 		CASE(test_restart_that_repeats),
 		CASE(test_restart_at_a_port_that_tells),
+		CASE(test_died_after_a_restart),
 		CASE(test_restart_with_a_shorter_file),
 	};
 
