@@ -62,6 +62,7 @@ struct config {
 	enum clock_source clock;
 	enum durability durability;
 	enum hugepages hugepages;
+	bool agreed;	    /* releases what two replicas of every stage have done alike */
 	bool at_least_once; /* repeats what a dead sequencer may have sent; else it skips it */
 	bool log_headers;   /* packets are logged without their payloads */
 	struct config_stage stages[STAGES_MAX];

@@ -419,6 +419,17 @@ static bool take_durability(struct reader *reader, yaml_node_t *node, const char
 	return take_choice(reader, node, key, choices, (int *)&((struct config *)into)->durability);
 }
 
+static bool take_release(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	static const char *const choices[] = {"first", "agreed", NULL};
+	int choice = 0;
+
+	if (!take_choice(reader, node, key, choices, &choice))
+		return false;
+	((struct config *)into)->agreed = choice == 1;
+	return true;
+}
+
 static bool take_redelivery(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
 	static const char *const choices[] = {"at-most-once", "at-least-once", NULL};
@@ -500,7 +511,7 @@ static bool take_loggers(struct reader *reader, yaml_node_t *node, const char *k
 static bool read_chain(struct reader *reader, yaml_node_t *root)
 {
 	static const struct key keys[] = {{"chain", take_chain}, {"ports", take_ports},
-		{"clock", take_clock}, {"durability", take_durability},
+		{"clock", take_clock}, {"durability", take_durability}, {"release", take_release},
 		{"redelivery", take_redelivery}, {"hugepages", take_hugepages},
 		{"stages", take_stages}, {"loggers", take_loggers}, {"log", take_log},
 		{"journal", take_journal}, {"seed", take_seed}, {"hang_ms", take_hang}};
@@ -510,6 +521,12 @@ static bool read_chain(struct reader *reader, yaml_node_t *root)
 		return false;
 	if (config->chain[0] == 0 || config->ports_count == 0 || config->stages_count == 0)
 		return fail(reader, root, "a chain needs 'chain' (its name), 'ports' and 'stages'");
+	for (uint32_t s = 0; s < config->stages_count; s++)
+		if (config->agreed && config->stages[s].slaves == 0)
+			return fail(reader, root,
+				"'release: agreed' needs two replicas, stage '%s' has no slave: give "
+				"it 'slaves: 1'",
+				config->stages[s].name);
 	if (config->log_headers && config->durability == DURABILITY_DISK)
 		return fail(reader, root,
 			"'log: headers' keeps no payloads, 'durability: disk' promises to: "

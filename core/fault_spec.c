@@ -31,6 +31,18 @@ static bool parse_moment(struct fault_spec *spec, const char *moment)
 const char *const service_names[SERVICES_COUNT + 1] = {"logger/packets", "logger/determinants",
 	"logger/progress", "sequencer", "manager"};
 
+static bool parse_action(struct fault_spec *spec, const char *action)
+{
+	static const char *const names[] = {[FAULT_KILL] = "kill",
+		[FAULT_STOP] = "stop",
+		[FAULT_FLIP] = "flip"};
+
+	for (uint32_t i = FAULT_KILL; i <= FAULT_FLIP; i++)
+		if (strcmp(action, names[i]) == 0)
+			spec->action = (enum fault_action)i;
+	return spec->action != 0;
+}
+
 static bool parse_service(struct fault_spec *spec, const char *target)
 {
 	for (uint32_t i = 0; i <= SERVICES_COUNT; i++)
@@ -49,15 +61,16 @@ enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 	if (sscanf(text, "%7s %63s %63s %1s", action, target, moment, more) < 2 ||
 		sscanf(text, "%*s %*s %*s %1s", more) == 1)
 		return STATUS_INVALID;
-	if (strcmp(action, "stop") == 0)
-		spec->stop = true;
-	else if (strcmp(action, "kill") != 0)
+	if (!parse_action(spec, action) || !parse_moment(spec, moment))
 		return STATUS_INVALID;
 	if (parse_service(spec, target))
-		return parse_moment(spec, moment) &&
-				       (spec->at_packet == 0 || spec->service == SERVICE_SEQUENCER)
+		return spec->action != FAULT_FLIP && (spec->at_packet == 0 ||
+							     spec->service == SERVICE_SEQUENCER)
 			       ? STATUS_OK
 			       : STATUS_INVALID;
+	/* Nobody but itself can change its state. */
+	if (spec->action == FAULT_FLIP && spec->at_packet == 0)
+		return STATUS_INVALID;
 	slash = strchr(target, '/');
 	if (slash == NULL || slash == target)
 		return STATUS_INVALID;
@@ -67,5 +80,5 @@ enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 		spec->slave = true;
 	else if (strcmp(slash + 1, "master") != 0)
 		return STATUS_INVALID;
-	return parse_moment(spec, moment) ? STATUS_OK : STATUS_INVALID;
+	return STATUS_OK;
 }

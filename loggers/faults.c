@@ -25,8 +25,9 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 	if (fault_spec_parse(&spec, text) != STATUS_OK) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"'%.100s' is not a fault: use kill|stop STAGE/master|slave "
-			"[@packet=K|@time=S], or kill|stop sequencer [@packet=K|@time=S], "
-			"or kill|stop manager|logger/NAME [@time=S]",
+			"[@packet=K|@time=S], or flip STAGE/master|slave @packet=K, or kill|stop "
+			"sequencer [@packet=K|@time=S], or kill|stop manager|logger/NAME "
+			"[@time=S]",
 			text);
 		return STATUS_INVALID;
 	}
@@ -50,7 +51,7 @@ enum status fault_arm(struct page *page, const struct config *config, const char
 	}
 	*fault = (struct page_fault){
 		.state = FAULT_FREE,
-		.action = spec.stop ? FAULT_STOP : FAULT_KILL,
+		.action = spec.action,
 		.target = spec.is_service ? TARGET_SERVICE
 			  : spec.slave	  ? TARGET_SLAVE
 					  : TARGET_MASTER,

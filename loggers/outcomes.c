@@ -173,6 +173,29 @@ struct outcome_source *outcomes_find(struct outcomes *outcomes, const struct bat
 	return NULL;
 }
 
+uint32_t outcomes_count(struct outcomes *outcomes, uint64_t batch_no, bool *differ)
+{
+	struct outcome_view view;
+	uint64_t digest = 0;
+	uint32_t count = 0;
+
+	*differ = false;
+	for (uint32_t i = 0; i < OUTCOME_SOURCES_MAX; i++) {
+		struct outcome_source *source = &outcomes->sources[i];
+
+		if (source->state != OUTCOME_SOURCE_READ)
+			continue;
+		source_catch_up(outcomes, source, batch_no);
+		if (source->next_batch != batch_no || source->state != OUTCOME_SOURCE_READ ||
+			!has_next(outcomes, source, &view))
+			continue;
+		*differ |= count > 0 && view.header->digest != digest;
+		digest = view.header->digest;
+		count++;
+	}
+	return count;
+}
+
 void outcomes_poll(struct outcomes *outcomes, struct idle *idle)
 {
 	for (uint32_t i = 0; i < OUTCOME_SOURCES_MAX; i++) {

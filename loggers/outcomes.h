@@ -80,6 +80,9 @@ struct outcome_source *outcomes_find(struct outcomes *outcomes, const struct bat
 /* Reads all sources that are behind up to batch_no. */
 void outcomes_catch_up(struct outcomes *outcomes, uint64_t batch_no);
 
+/* How many replicas' outcomes of this batch are there; *differ: their digests do. */
+uint32_t outcomes_count(struct outcomes *outcomes, uint64_t batch_no, bool *differ);
+
 /* Done with what outcomes_find gave. */
 void outcome_source_advance(struct outcomes *outcomes, struct outcome_source *source);
 

@@ -8,6 +8,7 @@
 #ifndef UNDERSTUDY_LOGGERS_PAGE_H
 #define UNDERSTUDY_LOGGERS_PAGE_H
 
+#include "core/fault_spec.h"
 #include "core/figures.h"
 #include "core/gen_judge.h"
 #include "core/histogram.h"
@@ -191,14 +192,13 @@ struct page_stage {
 	struct page_replica replicas[REPLICAS_MAX];
 };
 
-enum fault_action { FAULT_KILL = 1, FAULT_STOP = 2 };
 enum fault_state { FAULT_FREE = 0, FAULT_ARMED = 1, FAULT_RAISED = 2 };
 enum fault_target { TARGET_MASTER = 0, TARGET_SLAVE = 1, TARGET_SERVICE = 2 };
 
 /* A fault to inject. Writer: the manager until armed, then who raises it. */
 struct page_fault {
 	uint32_t state;
-	uint32_t action;
+	uint32_t action; /* enum fault_action */
 	uint32_t target;
 	uint32_t stage;	     /* or which service; SERVICES_COUNT: the manager */
 	uint64_t at_packet;  /* 0: not by packet */

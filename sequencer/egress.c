@@ -445,6 +445,24 @@ static bool may_release(const struct egress *egress, uint64_t batch_no)
 	return atomic_read_acquire(&egress->page->loggers[LOGGER_PACKETS].durable_batch) > batch_no;
 }
 
+/*
+ * Whether two replicas of every stage have done the batch alike. Nobody's outcome of it is let go
+ * before it is released: a successor has to compare them, too.
+ */
+static bool is_agreed(struct egress *egress, uint64_t batch_no)
+{
+	bool differ = false, agreed = true;
+
+	for (uint32_t s = 0; s < egress->stages_count && egress->agreed; s++) {
+		agreed &= outcomes_count(&egress->stages[s].outcomes, batch_no, &differ) > 1;
+		if (differ) { /* both are seen, and end the release */
+			outcomes_catch_up(&egress->stages[s].outcomes, batch_no + 1);
+			return false;
+		}
+	}
+	return agreed;
+}
+
 /* Opens the next batch, once: whoever waits for its outcome asks often. */
 static bool open_batch(struct egress *egress)
 {
@@ -520,7 +538,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 		return 0;
 	}
 	source = outcomes_find(last, &egress->batch, egress->ports_count, &outcome);
-	if (source == NULL) {
+	if (source == NULL || !is_agreed(egress, batch->batch_no)) {
 		catch_up(egress);
 		return 0;
 	}

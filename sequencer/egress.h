@@ -49,6 +49,7 @@ struct egress {
 	bool passive; /* the last stage */
 	bool protect;
 	bool wait_disk;		 /* durability: disk */
+	bool agreed;		 /* waits until two replicas of every stage agree */
 	struct batch_view batch; /* the next one to release, once it is open */
 	bool batch_is_open;
 	uint64_t next_batch;

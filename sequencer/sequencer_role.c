@@ -108,10 +108,12 @@ static bool on_message(void *context, const struct message *message, struct mess
 
 static uint32_t waits_of(struct sequencer *self, struct journal **waits)
 {
-	uint32_t last = self->egress.stages_count - 1;
+	uint32_t last = self->egress.stages_count - 1, count = 1;
 
 	waits[0] = &self->egress.base.journal;
-	return outcomes_waits(&self->stages[last].outcomes, waits, 1, IDLE_JOURNALS_MAX);
+	for (uint32_t s = self->egress.agreed ? 0 : last; s <= last; s++)
+		count = outcomes_waits(&self->stages[s].outcomes, waits, count, IDLE_JOURNALS_MAX);
+	return count;
 }
 
 static void *egress_main(void *argument)
@@ -384,6 +386,7 @@ static enum status open_egress(struct sequencer *self)
 	self->egress.passive = config->protect &&
 			       config->stages[config->stages_count - 1].variant == VARIANT_PASSIVE;
 	self->egress.wait_disk = config->protect && config->durability == DURABILITY_DISK;
+	self->egress.agreed = config->protect && config->agreed;
 	self->egress.at_least_once = config->at_least_once;
 	self->egress.alarm = write_alarm;
 	self->egress.aside = keep_aside;

@@ -79,6 +79,25 @@ enum status engine_ready(struct engine *engine)
 	return STATUS_OK;
 }
 
+void engine_flip(struct engine *engine)
+{
+	for (uint32_t t = 0; t < engine->tables_count; t++) {
+		struct table *table = &engine->tables[t];
+		struct entry *youngest = NULL;
+
+		for (uint32_t i = 0; i < table->spec.capacity; i++) {
+			struct entry *entry = table_entry(table, i);
+
+			if (entry->live && (youngest == NULL || entry->version > youngest->version))
+				youngest = entry;
+		}
+		if (youngest == NULL || table->spec.value_bytes == 0)
+			continue;
+		*entry_value(table, youngest) ^= 1;
+		return;
+	}
+}
+
 uint64_t engine_state_digest(const struct engine *engine)
 {
 	uint64_t digest = 0;

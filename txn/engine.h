@@ -131,6 +131,12 @@ MUST_CHECK enum status engine_add_table(struct engine *engine, const struct tabl
 /* After the last table: takes the memory of timers and change lists. Errors: NO_MEMORY. */
 MUST_CHECK enum status engine_ready(struct engine *engine);
 
+/*
+ * Serial, of an injected fault: changes a bit of the youngest entry's value in the first table that
+ * has any, as bad memory does: nothing that goes with the entry is told.
+ */
+void engine_flip(struct engine *engine);
+
 /* Serial: sums over the shards. */
 uint64_t engine_state_digest(const struct engine *engine);
 uint64_t engine_batch_digest(const struct engine *engine);

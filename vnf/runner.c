@@ -253,6 +253,10 @@ static void raise_fault(struct runner *self, struct page_fault *fault)
 
 	if (!atomic_swap_if(&fault->state, &armed, (uint32_t)FAULT_RAISED))
 		return;
+	if (fault->action == FAULT_FLIP) {
+		engine_flip(&self->replica.engine);
+		return;
+	}
 	(void)page_open_failover(self->role.page, &subject, fault, mono_ns());
 	self->shell->raise(self, (enum fault_action)fault->action);
 }

@@ -261,6 +261,7 @@ void plan_make(struct plan *plan, uint64_t seed)
 	for (uint32_t i = 0; !plan->protect && i < plan->faults_count; i++)
 		if (plan->faults[i].kind == SIM_CORRUPT)
 			plan->faults[i].kind = SIM_KILL;
+	plan->agreed = chance(&dice, 5);
 }
 
 bool plan_is_fatal(const struct plan *plan)
@@ -306,10 +307,11 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 void plan_print(const struct plan *plan, FILE *to)
 {
 	fprintf(to,
-		"  seed %llu: %u packets, bursts of %u, %s%s, folds every %llu, rings of %u KiB\n",
+		"  seed %llu: %u packets, bursts of %u, %s%s%s, folds every %llu, rings of %u KiB\n",
 		(unsigned long long)plan->seed, plan->packets, plan->burst,
-		plan->protect ? "" : "unprotected, ", plan->disk ? "disk" : "process",
-		(unsigned long long)plan->fold_batches, plan->journal_bytes >> 10);
+		plan->protect ? "" : "unprotected, ", plan->agreed ? "agreed, " : "",
+		plan->disk ? "disk" : "process", (unsigned long long)plan->fold_batches,
+		plan->journal_bytes >> 10);
 	if (plan->poison > 0)
 		fprintf(to, "  stage %u crashes on packet %llu\n", plan->poison_stage,
 			(unsigned long long)plan->poison);

@@ -112,6 +112,7 @@ struct plan {
 	bool disk;
 	bool keeps; /* retention */
 	bool protect;
+	bool agreed; /* released is what two replicas of every stage have done alike */
 	uint64_t fold_batches;
 	uint32_t journal_bytes;
 	uint32_t hang_ms;

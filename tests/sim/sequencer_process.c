@@ -228,6 +228,7 @@ static void ports_open(struct sequencer_process *self)
 	self->egress.protect = plan->protect;
 	self->egress.passive = plan->passive[plan->stages - 1];
 	self->egress.wait_disk = plan->disk;
+	self->egress.agreed = plan->protect && plan->agreed;
 	self->egress.alarm = tell_alarm;
 }
 

@@ -462,7 +462,7 @@ static void test_fault_texts(void **state)
 		if (!rows[i].good)
 			continue;
 		assert_string_equal(spec.stage, "edge");
-		assert_int_equal(spec.stop, rows[i].stop);
+		assert_int_equal(spec.action == FAULT_STOP, rows[i].stop);
 		assert_int_equal(spec.slave, rows[i].slave);
 		assert_true(spec.at_packet == rows[i].packet && spec.at_time_ns == rows[i].time_ns);
 	}

@@ -18,13 +18,13 @@ static void test_services(void **state)
 	} rows[] = {
 		{"kill sequencer", {.service = SERVICE_SEQUENCER, .at_once = true}},
 		{"stop sequencer @packet=5000",
-			{.stop = true, .service = SERVICE_SEQUENCER, .at_packet = 5000}},
+			{.action = FAULT_STOP, .service = SERVICE_SEQUENCER, .at_packet = 5000}},
 		{"kill sequencer @time=1.5",
 			{.service = SERVICE_SEQUENCER, .at_time_ns = 1500000000}},
 		{"kill manager", {.service = SERVICES_COUNT, .at_once = true}},
-		{"stop manager @time=0", {.stop = true, .service = SERVICES_COUNT}},
+		{"stop manager @time=0", {.action = FAULT_STOP, .service = SERVICES_COUNT}},
 		{"stop logger/packets @time=2",
-			{.stop = true, .service = 0, .at_time_ns = 2000000000}},
+			{.action = FAULT_STOP, .service = 0, .at_time_ns = 2000000000}},
 		{"kill logger/determinants", {.service = 1, .at_once = true}},
 		{"kill logger/progress @time=0.25", {.service = 2, .at_time_ns = 250000000}},
 	};
@@ -37,7 +37,7 @@ static void test_services(void **state)
 		assert_true(spec.is_service);
 		assert_false(spec.slave);
 		assert_string_equal(spec.stage, "");
-		assert_int_equal(spec.stop, rows[i].wanted.stop);
+		assert_int_equal(spec.action == FAULT_STOP, rows[i].wanted.action == FAULT_STOP);
 		assert_int_equal(spec.service, rows[i].wanted.service);
 		assert_int_equal(spec.at_packet, rows[i].wanted.at_packet);
 		assert_int_equal(spec.at_time_ns, rows[i].wanted.at_time_ns);
@@ -56,6 +56,7 @@ static void test_replicas(void **state)
 		{"kill sequencer/slave @packet=7", "sequencer", true},
 		{"kill manager/master @time=3", "manager", false},
 		{"stop logger/slave @packet=7", "logger", true},
+		{"flip edge/slave @packet=7", "edge", true},
 	};
 
 	(void)state;
@@ -94,6 +95,10 @@ static void test_refused(void **state)
 		"kill /packets",
 		"sequencer",
 		"kick manager",
+		"flip manager",
+		"flip sequencer @packet=5",
+		"flip edge/slave",
+		"flip edge/master @time=1",
 	};
 
 	(void)state;

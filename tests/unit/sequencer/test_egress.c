@@ -356,6 +356,44 @@ static void test_once_only_across_a_switch(void **state)
 	assert_int_equal(page->egress.digests_compared, 7);
 }
 
+static void test_agreed_waits_for_two(void **state)
+{
+	(void)state;
+	egress->agreed = true;
+	for (uint64_t n = 0; n < 6; n++)
+		publish_batch(n, 2, RECORD_PACKET);
+	for (uint64_t n = 0; n < 4; n++)
+		publish_outcome(0, n, 2, n, SOUND);
+	assert_int_equal(work(4), 0);
+	publish_outcome(1, 0, 2, 0, SOUND);
+	publish_outcome(1, 1, 2, 1, SOUND);
+	assert_int_equal(work(4), 2);
+	check_sent(2, 2);
+	/* What one has said before it died is worth as much as before. */
+	(void)journal_seal(&replicas[0].journal);
+	publish_outcome(1, 2, 2, 2, SOUND);
+	publish_outcome(1, 3, 2, 3, SOUND);
+	publish_outcome(1, 4, 2, 4, SOUND);
+	assert_int_equal(work(4), 2);
+	check_sent(4, 2);
+	assert_int_equal(page->egress.digests_compared, 4);
+	assert_int_equal(page->egress.digest_mismatches, 0);
+}
+
+static void test_agreed_lets_no_difference_out(void **state)
+{
+	(void)state;
+	egress->agreed = true;
+	for (uint64_t n = 0; n < 4; n++) {
+		publish_batch(n, 2, RECORD_PACKET);
+		publish_outcome(0, n, 2, n, SOUND);
+		publish_outcome(1, n, 2, n == 2 ? 77 : n, SOUND);
+	}
+	assert_int_equal(work(8), 2);
+	check_sent(2, 2);
+	assert_int_equal(page->egress.mismatch_batch, 2);
+}
+
 static void test_digest_mismatch_stops_release(void **state)
 {
 	(void)state;
@@ -489,6 +527,8 @@ int main(void)
 		CASE(test_delta_that_does_not_apply),
 		CASE(test_corrupt_block),
 		CASE(test_once_only_across_a_switch),
+		CASE(test_agreed_waits_for_two),
+		CASE(test_agreed_lets_no_difference_out),
 		CASE(test_digest_mismatch_stops_release),
 		CASE(test_waits_for_the_disk),
 		CASE(test_passive),

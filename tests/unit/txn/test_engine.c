@@ -302,6 +302,33 @@ static void test_off_home_aborts(void **state)
 	}
 }
 
+/* One bit of the youngest entry's value, and nothing that tells of it. */
+static void test_flip(void **state)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	struct txn txn;
+	uint64_t digest, *value;
+
+	(void)state;
+	open_engine(engine, 1, 1, NULL);
+	engine_flip(engine); /* there is nothing yet */
+	for (uint64_t key = 0; key < 3; key++) {
+		txn_begin(&txn, engine, 10 + (key + 1) % 3, 1000, HOME_NONE);
+		value = txn_insert(&txn, 0, &key);
+		*value = 100;
+		assert_true(txn_end(&txn));
+	}
+	digest = engine_state_digest(engine);
+	engine_flip(engine);
+	assert_int_equal(engine_state_digest(engine), digest);
+	txn_begin(&txn, engine, 20, 2000, HOME_NONE);
+	for (uint64_t key = 0; key < 3; key++)
+		assert_int_equal(*(const uint64_t *)txn_read(&txn, 0, &key), key == 1 ? 101 : 100);
+	assert_true(txn_end(&txn));
+	engine_close(engine);
+	free(engine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_expiry_is_canonical),
 		cmocka_unit_test(test_off_home_aborts),
 		cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_flip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
