@@ -33,9 +33,8 @@ const char *const service_names[SERVICES_COUNT + 1] = {"logger/packets", "logger
 
 static bool parse_action(struct fault_spec *spec, const char *action)
 {
-	static const char *const names[] = {[FAULT_KILL] = "kill",
-		[FAULT_STOP] = "stop",
-		[FAULT_FLIP] = "flip"};
+	static const char *const names[] =
+		{[FAULT_KILL] = "kill", [FAULT_STOP] = "stop", [FAULT_FLIP] = "flip"};
 
 	for (uint32_t i = FAULT_KILL; i <= FAULT_FLIP; i++)
 		if (strcmp(action, names[i]) == 0)
@@ -64,8 +63,8 @@ enum status fault_spec_parse(struct fault_spec *spec, const char *text)
 	if (!parse_action(spec, action) || !parse_moment(spec, moment))
 		return STATUS_INVALID;
 	if (parse_service(spec, target))
-		return spec->action != FAULT_FLIP && (spec->at_packet == 0 ||
-							     spec->service == SERVICE_SEQUENCER)
+		return spec->action != FAULT_FLIP &&
+				       (spec->at_packet == 0 || spec->service == SERVICE_SEQUENCER)
 			       ? STATUS_OK
 			       : STATUS_INVALID;
 	/* Nobody but itself can change its state. */

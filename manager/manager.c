@@ -61,8 +61,7 @@ struct page_failover *manager_failover_record(struct manager *self,
 {
 	struct page_failover *record = page_failover_of(self->role.page, subject);
 
-	return record != NULL ? record
-			      : page_open_failover(self->role.page, subject, NULL, now_ns);
+	return record != NULL ? record : page_open_failover(self->role.page, subject, NULL, now_ns);
 }
 
 void manager_close_failover(struct manager *self, struct page_failover *record, uint64_t now_ns)

@@ -510,7 +510,7 @@ static void mark_released(struct egress *egress)
 		.ended = egress->ended,
 	};
 	for (uint32_t i = 0; i < egress->ports_count; i++) {
-		/* What a file has of later batches, behind a restart from disk, is not this one's. */
+		/* What a file has of later batches, behind a restart, is not this one's. */
 		mark->handed[i] = counts->streams[i].handed - egress->done.outputs[i];
 		mark->released -= egress->done.outputs[i];
 		mark->dropped[i] = counts->streams[i].dropped;

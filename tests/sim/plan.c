@@ -307,7 +307,8 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 void plan_print(const struct plan *plan, FILE *to)
 {
 	fprintf(to,
-		"  seed %llu: %u packets, bursts of %u, %s%s%s, folds every %llu, rings of %u KiB\n",
+		"  seed %llu: %u packets, bursts of %u, %s%s%s, "
+		"folds every %llu, rings of %u KiB\n",
 		(unsigned long long)plan->seed, plan->packets, plan->burst,
 		plan->protect ? "" : "unprotected, ", plan->agreed ? "agreed, " : "",
 		plan->disk ? "disk" : "process", (unsigned long long)plan->fold_batches,
