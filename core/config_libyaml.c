@@ -524,8 +524,8 @@ static bool read_chain(struct reader *reader, yaml_node_t *root)
 	for (uint32_t s = 0; s < config->stages_count; s++)
 		if (config->agreed && config->stages[s].slaves == 0)
 			return fail(reader, root,
-				"'release: agreed' needs two replicas, stage '%s' has no slave: give "
-				"it 'slaves: 1'",
+				"'release: agreed' needs two replicas, stage '%s' has no slave: "
+				"give it 'slaves: 1'",
 				config->stages[s].name);
 	if (config->log_headers && config->durability == DURABILITY_DISK)
 		return fail(reader, root,
