@@ -431,6 +431,7 @@ static bool make_page(struct supervisor *self, char *error)
 	self->page = memory;
 	self->page->started_ns = mono_ns();
 	self->page->egress.mismatch_batch = NO_BATCH;
+	self->page->records = self->recording != NULL;
 	for (uint32_t i = 0; i < self->options->faults_count; i++) {
 		char reason[CONFIG_ERROR_BYTES];
 
@@ -572,6 +573,14 @@ static bool prepare(struct supervisor *self, char *error)
 			self->config->path);
 		return false;
 	}
+	if (self->config->agreed && self->recording != NULL) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%s: stage '%s' records determinants, which a new slave has from "
+			"outcomes that are released: 'release: agreed' would wait for ever; "
+			"use 'first'",
+			self->config->path, self->recording);
+		return false;
+	}
 	if (!take_lock(self, error))
 		return false;
 	role_place(&self->place, self->options->role.run_dir, self->config->hugepages);
@@ -620,6 +629,14 @@ static const char *judge(struct supervisor *self, char *error)
 				i + 1, (unsigned long long)self->page->ingress.packets);
 			return error;
 		}
+	if (self->page->doubt.released_wrong > 0) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			"%llu batches had been released before replicas were seen to "
+			"disagree, and were done anew differently: 'release: agreed' would "
+			"have held them",
+			(unsigned long long)self->page->doubt.released_wrong);
+		return error;
+	}
 	if (reference_judge(self->config, self->page, &self->report.verdict, error) != STATUS_OK)
 		return error;
 	if (report_judgement(&self->report, &lost, &duplicated, &reordered) &&

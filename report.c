@@ -57,6 +57,7 @@ static const char *failover_fault(const struct page_failover *failover)
 		       : failover->kind == FAILOVER_BAD	  ? "corrupt"
 		       : failover->kind == FAILOVER_ASIDE ? "aside"
 		       : failover->kind == FAILOVER_ASKED ? "asked"
+		       : failover->kind == FAILOVER_DOUBT ? "doubt"
 							  : "crash";
 	}
 }
@@ -301,6 +302,9 @@ static json_t *report_json(const struct report *report)
 		json_integer((json_int_t)page->egress.digest_mismatches));
 	json_object_set_new(root, "digests_compared",
 		json_integer((json_int_t)page->egress.digests_compared));
+	json_object_set_new(root, "doubts", json_integer((json_int_t)page->doubt.raised));
+	json_object_set_new(root, "released_wrong",
+		json_integer((json_int_t)page->doubt.released_wrong));
 	json_object_set_new(root, "alarms", json_integer((json_int_t)page->egress.alarms));
 	json_object_set_new(root, "vnfs", vnfs_json(report->config, page));
 	json_object_set_new(root, "engine", engines_json(report->config, page));

@@ -34,6 +34,8 @@
 	X(STALE_FOLD, "base values are said to be as of one batch later")                          \
 	X(HALF_FOLD, "base values are committed without the last block")                           \
 	X(FOLD_UNRELEASED, "base values are committed before they are released")                   \
+	X(FOLD_UNSOUND, "base values are taken from memory that has changed by itself")            \
+	X(KEEP_REFUTED, "what refuted replicas have published is taken nevertheless")              \
 	X(LOSE_TOMBSTONE, "what was erased stays in the base values")                              \
 	X(LOSE_IMAGE, "a changed entry does not get into a fold")                                  \
 	X(DROP_DETERMINANT, "a determinant is not recorded")                                       \

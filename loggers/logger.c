@@ -237,6 +237,14 @@ static void fold_take(struct logger_fold *fold, const struct fold_header *header
 }
 
 /* The watermark is at most min(durable, released), and only where the replicas' digests agree. */
+/* Two replicas differed, and nobody knows yet whether this one was right: a new one does it. */
+static bool is_refuted(const struct logger *logger, const struct logger_source *source)
+{
+	const struct page_stage *stage = &logger->role->page->stages[source->stage];
+
+	return source->incarnation < atomic_read_acquire(&stage->refuted_below);
+}
+
 static bool fold_may_commit(const struct logger *logger, const struct logger_source *source)
 {
 	const struct page *page = logger->role->page;
@@ -253,8 +261,7 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 	if (source->stage + 1 < logger->role->config->stages_count &&
 		page->stages[source->stage + 1].base_batch <= batch)
 		return false;
-	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch ||
-		atomic_read_acquire(&page->egress.digest_mismatches) != 0)
+	if (!source->fold.complete || atomic_read_acquire(&page->egress.batches) <= batch)
 		return false;
 	if (logger->disk &&
 		atomic_read_acquire(&page->loggers[LOGGER_PACKETS].durable_batch) <= batch)
@@ -266,7 +273,8 @@ static bool fold_may_commit(const struct logger *logger, const struct logger_sou
 			atomic_read_acquire(&stage->replicas[r].compared_batch) <= batch)
 			return false;
 	}
-	return true;
+	/* A difference is told before what was compared. */
+	return !page_doubt_is_open(&page->doubt) && !is_refuted(logger, source);
 }
 
 static enum status fold_commit(struct logger *logger, struct logger_source *source)
@@ -422,6 +430,10 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 			atomic_write_release(&source->state, (uint32_t)SOURCE_READ);
 		if (source->state != SOURCE_READ)
 			continue;
+		if (is_refuted(logger, source)) {
+			source_drop(source);
+			continue;
+		}
 		work += read_source(logger, source);
 		if (source->state != SOURCE_READ)
 			continue;

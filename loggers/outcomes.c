@@ -124,11 +124,16 @@ static void source_catch_up(struct outcomes *outcomes, struct outcome_source *so
 {
 	struct outcome_view view;
 
+	if (source->incarnation < atomic_read_acquire(&outcomes->stage->refuted_below) &&
+		!MUTANT(KEEP_REFUTED)) {
+		source_leave(outcomes, source);
+		return;
+	}
 	while ((source->next_batch < batch_no || source->next_batch == BATCH_UNKNOWN) &&
 		source->state == OUTCOME_SOURCE_READ && has_next(outcomes, source, &view) &&
 		source->next_batch < batch_no) {
 		if (outcomes->seen != NULL)
-			outcomes->seen(outcomes->context, view.header);
+			outcomes->seen(outcomes->context, source, view.header);
 		outcome_source_advance(outcomes, source);
 	}
 	if (source->state == OUTCOME_SOURCE_READ)

@@ -41,7 +41,8 @@ struct outcomes {
 	bool accounts; /* says on the page what is compared and read to its end: the egress alone */
 	/* Both may be NULL: whether a source's word counts; each outcome read, once. */
 	bool (*may_lead)(void *context, const struct outcome_source *source);
-	void (*seen)(void *context, const struct outcome_header *header);
+	void (*seen)(void *context, const struct outcome_source *source,
+		const struct outcome_header *header);
 	void *context;
 };
 

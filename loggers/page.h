@@ -184,6 +184,8 @@ struct page_stage {
 	uint64_t base_batch __attribute__((aligned(64)));
 	uint64_t base_next_id;
 	uint64_t base_line; /* of the base journal: where they end */
+	/* What incarnations below this have published counts no more. Writer: the manager. */
+	uint64_t refuted_below;
 	/* Batches at which replicas crashed, plus 1; and sequences of packet IDs that this stage
 	 * drops, filled before the count moves. Writer: the manager. */
 	uint64_t suspects[SUSPECTS_MAX];
@@ -220,7 +222,8 @@ enum failover_kind {
 	FAILOVER_HANG = 2,
 	FAILOVER_BAD = 3,
 	FAILOVER_ASIDE = 4,
-	FAILOVER_ASKED = 5
+	FAILOVER_ASKED = 5,
+	FAILOVER_DOUBT = 6
 };
 
 /* One fault and what became of it. Times are CLOCK_MONOTONIC; 0: not (yet). */
@@ -267,6 +270,30 @@ struct page_logger {
 	uint64_t trimmed_batch; /* all below are dropped */
 };
 
+enum doubt_verdict { DOUBT_OPEN = 0, DOUBT_FIRST = 1, DOUBT_SECOND = 2, DOUBT_BOTH = 3 };
+
+/*
+ * Two replicas that have done a batch differently: nothing is released until all that replicas have
+ * published is refuted, and new ones have begun from base values. Writer: the egress, while raised
+ * is settled; raised moves last.
+ */
+struct page_doubt {
+	uint64_t raised;
+	uint64_t settled; /* writer: the manager: as raised, once that is so */
+	uint64_t batch;
+	uint32_t stage;
+	uint32_t replicas[2]; /* whose digests these were */
+	uint64_t digests[2];
+	uint32_t verdict; /* enum doubt_verdict: who was wrong, as a third has done it */
+	uint64_t
+		released_wrong; /* batches that had been released, and were done anew differently */
+};
+
+static inline bool page_doubt_is_open(const struct page_doubt *doubt)
+{
+	return atomic_read_acquire(&doubt->raised) != atomic_read_acquire(&doubt->settled);
+}
+
 enum logger_role { LOGGER_PACKETS = 0, LOGGER_DETERMINANTS = 1, LOGGER_PROGRESS = 2 };
 
 /* The base journal of a gateway epoch, from 1; see loggers/base.h. */
@@ -287,6 +314,8 @@ struct page {
 	uint64_t run; /* names what loggers keep; writer: the supervisor */
 	struct page_restart restart;
 	uint64_t incarnations; /* given out so far; writer: the manager */
+	uint32_t records;      /* a stage records determinants; writer: the supervisor */
+	struct page_doubt doubt;
 	struct page_ingress ingress __attribute__((aligned(64)));
 	struct page_egress egress __attribute__((aligned(64)));
 	struct page_stage stages[STAGES_MAX] __attribute__((aligned(64)));

@@ -74,7 +74,7 @@ void manager_replica_lost(struct manager *self, uint32_t stage, uint32_t replica
 	uint64_t incarnation, enum failover_kind kind, uint64_t detected_ns)
 {
 	static const char *const kinds[] = {"", "death", "hang", "corrupt outcome",
-		"a packet is set aside", "asked for"};
+		"a packet is set aside", "asked for", "in doubt"};
 	struct failover_event event = {EVENT_LOST, stage, replica, incarnation, 0};
 	struct page_failover *record;
 	bool sealed;
@@ -455,20 +455,21 @@ static bool find_consumer(const struct manager *self, const struct peer *peer, u
 		       hello->incarnation;
 }
 
+/* Its base values can be brought on: what it does is released. */
 static bool stage_is_up(const struct manager *self, uint32_t stage)
 {
 	const struct failover_stage *replicas = &self->failover.stages[stage];
+	uint32_t ready = 0;
 
 	for (uint32_t r = 0; r < replicas->replicas_count; r++)
-		if (replicas->replicas[r].phase == PHASE_READY)
-			return true;
-	return false;
+		ready += replicas->replicas[r].phase == PHASE_READY;
+	return ready >= (self->role.config->agreed ? 2 : 1);
 }
 
 /*
  * A journal that cannot be read: its replica starts anew, unless it is gone. Where it was a replica
  * that cannot, that one does, for the other consumers can; but where what it needs was overwritten
- * and no replica of its stage is ready to bring base values on, the journal's replica makes it
+ * and its stage is not up, so that base values are not brought on, the journal's replica makes it
  * anew: its own base values are never ahead of those of the stage after it.
  */
 static void on_unreadable(struct manager *self, const struct message *reader,
@@ -690,17 +691,7 @@ void manager_tick(struct manager *self, uint64_t now_ns)
 	manager_raise_timed(self, now_ns);
 	watch_replicas(self, now_ns);
 	find_caught_up(self, now_ns);
-	if (atomic_read_acquire(&self->role.page->egress.digest_mismatches) > 0 &&
-		!self->mismatch_told) {
-		char detail[64];
-
-		self->mismatch_told = true;
-		snprintf(detail, sizeof(detail), "first at batch %llu",
-			(unsigned long long)self->role.page->egress.mismatch_batch);
-		manager_audit(self, "digest_difference", self->role.config->chain, 0, detail);
-		page_fail(self->role.page,
-			"REPLICAS DISAGREE: digests differ, %s; release is stopped", detail);
-	}
+	manager_settle_doubt(self, now_ns);
 	if (!is_over(self, now_ns))
 		return;
 	self->stopping = true;

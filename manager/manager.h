@@ -42,7 +42,10 @@ struct manager {
 	uint64_t ended_ns;
 	uint64_t asides_ns[ASIDES_MAX]; /* when the last ones were set aside, of any stage */
 	uint32_t asides_count;
-	bool mismatch_told, stopping;
+	uint64_t doubts_told; /* of the page's */
+	uint64_t doubt_batch; /* of the last one settled, in this stage; see manager_doubt.c */
+	uint32_t doubt_stage;
+	bool stopping;
 };
 
 /* With role open; then the shell opens the audit queue and the watcher, and sets send. */

@@ -42,6 +42,9 @@ bool manager_service_runs(struct manager *self, uint32_t service);
 /* The record of its present failure, made now if the fault left none; NULL: no room. */
 struct page_failover *manager_incident(struct manager *self, uint32_t service, uint64_t t0_ns);
 
+/* Where replicas differ, all of them begin anew; see page_doubt. */
+void manager_settle_doubt(struct manager *self, uint64_t now_ns);
+
 /* Of sequencers that are gone: the base journals that nobody can need any more. */
 void manager_forget_bases(struct manager *self);
 

@@ -8,15 +8,58 @@
 #include "core/fault_points.h"
 #include "core/mutants.h"
 
-static void digest_seen(void *context, const struct outcome_header *header)
+/* The digest was of a replica that is refuted since: the next one stands in its place. */
+#define IN_DOUBT (1ull << 63)
+
+/* A difference: nothing is released until it is settled. */
+static void raise_doubt(struct egress_stage *stage, uint32_t at, uint32_t replica,
+	const struct outcome_header *header)
+{
+	struct page_doubt *doubt = &stage->egress->page->doubt;
+
+	if (page_doubt_is_open(doubt))
+		return;
+	doubt->batch = header->batch_no;
+	doubt->stage = (uint32_t)(stage - stage->egress->stages);
+	doubt->replicas[0] = stage->digests.replicas[at];
+	doubt->replicas[1] = replica;
+	doubt->digests[0] = stage->digests.digests[at];
+	doubt->digests[1] = header->digest;
+	doubt->verdict = DOUBT_OPEN;
+	atomic_write_release(&doubt->raised, doubt->raised + 1);
+}
+
+/* What a third replica has made of the batch that was in doubt tells who was wrong. */
+static void judge_doubt(const struct egress_stage *stage, const struct outcome_header *header)
+{
+	struct page_doubt *doubt = &stage->egress->page->doubt;
+
+	if (doubt->raised == 0 || doubt->verdict != DOUBT_OPEN ||
+		doubt->batch != header->batch_no || stage != &stage->egress->stages[doubt->stage] ||
+		page_doubt_is_open(doubt))
+		return;
+	atomic_write_release(&doubt->verdict,
+		(uint32_t)(header->digest == doubt->digests[1]	 ? DOUBT_FIRST
+			   : header->digest == doubt->digests[0] ? DOUBT_SECOND
+								 : DOUBT_BOTH));
+}
+
+static void digest_seen(void *context, const struct outcome_source *source,
+	const struct outcome_header *header)
 {
 	struct egress_stage *stage = context;
 	struct page_egress *counts = stage->egress->counts;
 	uint32_t at = header->batch_no % DIGESTS_REMEMBERED;
 
+	judge_doubt(stage, header);
 	if (stage->digests.batches[at] != header->batch_no + 1) {
+		if (stage->digests.batches[at] == (IN_DOUBT | (header->batch_no + 1)) &&
+			stage == &stage->egress->stages[stage->egress->stages_count - 1] &&
+			stage->digests.digests[at] != header->digest)
+			counter_add(&stage->egress->page->doubt.released_wrong, 1);
 		stage->digests.digests[at] = header->digest;
 		stage->digests.batches[at] = header->batch_no + 1;
+		stage->digests.replicas[at] = (uint8_t)source->replica;
 		return;
 	}
 	if (!stage->egress->protect)
@@ -27,6 +70,29 @@ static void digest_seen(void *context, const struct outcome_header *header)
 	if (counts->digest_mismatches == 0)
 		atomic_write_relaxed(&counts->mismatch_batch, header->batch_no);
 	atomic_add_seq_cst(&counts->digest_mismatches, 1ull);
+	raise_doubt(stage, at, source->replica, header);
+}
+
+/*
+ * Once a doubt is settled: what was done of its batch, and since, is done anew by replicas that are
+ * compared among themselves. What was released of it is compared with theirs, and told.
+ */
+static void begin_anew(struct egress *egress)
+{
+	const struct page_doubt *doubt = &egress->page->doubt;
+
+	for (uint32_t s = 0; s < egress->stages_count; s++)
+		for (uint32_t at = 0; at < DIGESTS_REMEMBERED; at++) {
+			uint64_t *batch = &egress->stages[s].digests.batches[at];
+
+			if (*batch <= doubt->batch || (*batch & IN_DOUBT) != 0)
+				continue;
+			/* Others were released by former sequencers, or are not yet. */
+			*batch = *batch > egress->first_batch && *batch <= egress->next_batch
+					 ? *batch | IN_DOUBT
+					 : 0;
+		}
+	egress->doubts_settled = doubt->settled;
 }
 
 static bool may_lead(void *context, const struct outcome_source *source)
@@ -103,7 +169,7 @@ static void resume(struct egress *egress)
 		counts->batches == 0 ? &nothing : &counts->marks[(counts->batches - 1) % 2];
 	const uint64_t *drops = &counts->drops[0][0][0];
 
-	egress->next_batch = counts->batches;
+	egress->next_batch = egress->first_batch = counts->batches;
 	egress->ended = mark->ended != 0;
 	atomic_write_release(&counts->ended, mark->ended);
 	counts->packets = mark->packets;
@@ -525,7 +591,11 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	struct outcome_view outcome;
 	struct outcome_source *source;
 
-	if (egress->ended || egress->counts->digest_mismatches > 0 || !open_batch(egress)) {
+	if (page_doubt_is_open(&egress->page->doubt))
+		return 0;
+	if (egress->doubts_settled != egress->page->doubt.settled)
+		begin_anew(egress);
+	if (egress->ended || !open_batch(egress)) {
 		catch_up(egress);
 		if (!egress->resumes)
 			egress->last_mark_ns = now_ns;
@@ -546,7 +616,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 	if (MUTANT(RELEASE_TWICE) && atomic_read_relaxed(&egress->page->open_failovers) != 0)
 		release_batch(egress, &egress->batch, &outcome);
 	egress_flush(egress);
-	digest_seen(&egress->stages[egress->stages_count - 1], outcome.header);
+	digest_seen(&egress->stages[egress->stages_count - 1], source, outcome.header);
 	account_release(egress, batch, source, now_ns);
 	mark_released(egress);
 	FAULT_POINT(OUTPUT_RELEASED);

@@ -150,6 +150,28 @@ uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t 
 	return bytes;
 }
 
+bool engine_changes_sound(const struct engine *engine, uint32_t at, uint32_t end)
+{
+	uint32_t first = 0;
+
+	for (uint32_t w = 0; w < engine->workers; w++)
+		first += engine->shards[w].sums.tombstones_count;
+	for (uint32_t w = 0; w < engine->workers; w++) {
+		const struct engine_shard *shard = &engine->shards[w];
+
+		for (uint32_t i = at > first ? at - first : 0;
+			i < shard->dirty_count && first + i < end; i++) {
+			const struct table *table = &engine->tables[shard->dirty[i].table];
+			const struct entry *entry = table_entry(table, shard->dirty[i].entry);
+
+			if (entry->live && table_image_hash(table, entry) != entry->image_hash)
+				return false;
+		}
+		first += shard->dirty_count;
+	}
+	return true;
+}
+
 enum status engine_load(struct engine *engine, const struct fold_image *image, const uint8_t *key,
 	const uint8_t *value)
 {

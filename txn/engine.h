@@ -201,6 +201,12 @@ uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t 
 	uint32_t capacity_bytes, uint32_t *images);
 uint32_t engine_changes_left(const struct engine *engine, uint32_t at);
 
+/*
+ * Serial: whether the entries among the changes from `at` to `end` are what they were when they
+ * changed; else the memory under them is bad, and nobody may take them for base values.
+ */
+bool engine_changes_sound(const struct engine *engine, uint32_t at, uint32_t end);
+
 /* Serial: loads one base value into empty tables. Errors: CORRUPT (unknown table, wrong sizes),
  * FULL. */
 MUST_CHECK enum status engine_load(struct engine *engine, const struct fold_image *image,

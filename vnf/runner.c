@@ -342,7 +342,7 @@ static enum status fold_block(struct runner *self, uint32_t part, uint32_t *at)
 {
 	struct fold_header *header;
 	void *out;
-	uint32_t images, bytes;
+	uint32_t images, bytes, from = *at;
 	enum status status;
 
 	counter_add(&self->self->progress, 1);
@@ -353,6 +353,8 @@ static enum status fold_block(struct runner *self, uint32_t part, uint32_t *at)
 	header = out;
 	bytes = engine_copy_changes(&self->replica.engine, at, (uint8_t *)(header + 1),
 		FOLD_BYTES_MAX - (uint32_t)sizeof(*header), &images);
+	if (!engine_changes_sound(&self->replica.engine, from, *at) && !MUTANT(FOLD_UNSOUND))
+		return STATUS_CORRUPT;
 	*header = (struct fold_header){
 		.magic = FOLD_MAGIC,
 		.batch_no = self->next_batch - 1 + MUTANT(STALE_FOLD),

@@ -35,8 +35,8 @@ for capture in ${CAPTURES:-$ROOT/tests/traces/office.pcap}; do
 		"kill sequencer @packet=$middle
 		kill edge/master @packet=$middle"
 	survives "$label: the sequencer and both replicas" \
-		"kill edge/slave @packet=$middle
-		kill edge/master @packet=$((middle - 1))
+		"kill edge/master @packet=$((middle - 1))
+		kill edge/master @packet=$middle
 		kill sequencer @packet=$middle" variant=passive
 	chain "$WORK/c.yaml" example=chain-3
 	reference "$capture" "$WORK/c.yaml"

@@ -136,6 +136,9 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 	case SIM_CORRUPT:
 		victim->corrupts = true;
 		break;
+	case SIM_FLIP:
+		victim->flips = true;
+		break;
 	case SIM_DISK_SLOW:
 	case SIM_DISK_ERROR:
 	case SIM_DISK_FULL:
@@ -166,7 +169,7 @@ static void raise_on(const struct planned_fault *fault, struct process *victim)
 
 static bool needs_victim(const struct planned_fault *fault)
 {
-	return fault->kind <= SIM_CORRUPT;
+	return fault->kind <= SIM_FLIP;
 }
 
 static bool is_due(uint32_t index)

@@ -212,6 +212,22 @@ static void make_young_deaths(struct plan *plan, struct dice *dice)
 	}
 }
 
+/* Where it may not leave. */
+static void make_flip(struct plan *plan, struct dice *dice)
+{
+	plan->flips = plan->faults_count < PLAN_FAULTS_MAX;
+	if (!plan->flips)
+		return;
+	plan->faults[plan->faults_count] = (struct planned_fault){.number = plan->faults_count,
+		.kind = SIM_FLIP,
+		.when = WHEN_TIME,
+		.at = 5000000 + roll(dice, 1000000 + plan->gap_ns * plan->packets / plan->burst),
+		.victim = PROCESS_REPLICA,
+		.leader = chance(dice, 2),
+		.stage = (uint32_t)roll(dice, plan->stages)};
+	plan->faults_count++;
+}
+
 void plan_make(struct plan *plan, uint64_t seed)
 {
 	struct dice dice = {(seed * 2 + 1) * 0xd1342543de82ef95ull | 1};
@@ -261,7 +277,9 @@ void plan_make(struct plan *plan, uint64_t seed)
 	for (uint32_t i = 0; !plan->protect && i < plan->faults_count; i++)
 		if (plan->faults[i].kind == SIM_CORRUPT)
 			plan->faults[i].kind = SIM_KILL;
-	plan->agreed = chance(&dice, 5);
+	plan->agreed = chance(&dice, 5) && !plan->recorded[0] && !plan->recorded[1];
+	if (plan->agreed && plan->protect && chance(&dice, 2))
+		make_flip(plan, &dice);
 }
 
 bool plan_is_fatal(const struct plan *plan)
@@ -288,7 +306,7 @@ static void print_fault(const struct planned_fault *fault, FILE *to)
 		fprintf(to, ": %s %s of stage %u at packet %llu", fault->self ? "stop" : "kill",
 			fault->leader ? "the leader" : "a slave", fault->stage,
 			(unsigned long long)fault->at_packet);
-	if (fault->kind <= SIM_CORRUPT)
+	if (fault->kind <= SIM_FLIP)
 		fprintf(to, ", %s%s of stage %u",
 			fault->when == WHEN_POINT && fault->self ? "who is there, or " : "",
 			fault->victim == PROCESS_REPLICA ? fault->leader ? "the leader" : "a slave"

@@ -30,6 +30,7 @@ enum process_kind {
 	X(PAUSE, "process stopped, and woken later")                                               \
 	X(STALL, "machine stalls: nothing of a process runs, no clock of it either")               \
 	X(CORRUPT, "published outcome changed in memory")                                          \
+	X(FLIP, "a bit of a replica's state changes")                                              \
 	X(DISK_SLOW, "disk slow")                                                                  \
 	X(DISK_ERROR, "disk error")                                                                \
 	X(DISK_FULL, "disk full")                                                                  \
@@ -71,6 +72,8 @@ extern const char *const point_texts[FAULT_POINTS];
 	X(DUPLICATE_MESSAGE, "a message comes twice")                                              \
 	X(GATEWAY_TAKEOVER, "a gateway goes on where a former one died")                           \
 	X(RESTART_FROM_DISK, "a chain goes on from disk")                                          \
+	X(DOUBT, "replicas disagree, and begin anew")                                              \
+	X(JUDGED, "a third tells who was wrong")                                                   \
 	X(SET_ASIDE, "a packet that replicas crash on is set aside")                               \
 	X(RUN_FAILED, "a fault that nothing survives ends the run")
 
@@ -134,6 +137,7 @@ struct plan {
 	bool uneven;	    /* some processes are much slower than others */
 	struct planned_fault faults[PLAN_FAULTS_MAX];
 	uint32_t faults_count;
+	bool flips; /* one of them is of a bit: replicas may publish what is wrong */
 };
 
 void plan_make(struct plan *plan, uint64_t seed);

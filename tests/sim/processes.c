@@ -259,6 +259,7 @@ void processes_lose_power(void)
 	oracle_power_lost(disk_batches(disks[LOGGER_PACKETS]));
 	memset(page, 0, sizeof(*page));
 	page->magic = PAGE_MAGIC;
+	page->records = world.plan->recorded[0] || world.plan->recorded[1];
 	page->restart.wanted = 1;
 	page->egress.mismatch_batch = NO_BATCH;
 	memset(&supervisor, 0, sizeof(supervisor));
@@ -290,6 +291,7 @@ static void make_config(void)
 	config->journal_bytes = plan->journal_bytes;
 	config->hang_ms = plan->hang_ms;
 	config->seed = 7;
+	config->agreed = plan->agreed;
 	config->protect = plan->protect;
 }
 
@@ -299,6 +301,7 @@ void processes_begin(void)
 	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		0);
 	page->magic = PAGE_MAGIC;
+	page->records = world.plan->recorded[0] || world.plan->recorded[1];
 	for (uint32_t i = 0; i < LOGGERS_COUNT; i++)
 		disks[i] = disk_open();
 	memset(&supervisor, 0, sizeof(supervisor));

@@ -24,6 +24,7 @@ bool processes_ended_well(void);
 bool replica_leads(const struct process *process);
 /* Changes a byte of what it is about to publish, if that is complete: its sums are made. */
 void replica_corrupt(struct process *process);
+void replica_flip(struct process *process);
 
 /* The replica in work crashes on a packet, if it is of the stage that does. */
 void replica_poisoned(void);

@@ -48,6 +48,15 @@ void replica_corrupt(struct process *process)
 	world_trace("publishes what is corrupt");
 }
 
+void replica_flip(struct process *process)
+{
+	struct replica_process *self = process->self;
+
+	engine_flip(&self->runner.replica.engine);
+	process->flips = false;
+	world_trace("a bit of its state changes");
+}
+
 /* All workers' steps, in any order. */
 static void run_in_any_order(struct team *team, team_work work, void *context)
 {

@@ -299,6 +299,8 @@ void atomics_step(const char *file, int line)
 		return;
 	if (world.current->process->corrupts)
 		replica_corrupt(world.current->process);
+	if (world.current->process->flips)
+		replica_flip(world.current->process);
 	faults_at_store(world.current->process);
 	if (is_held(world.current->process) ||
 		(world.plan->preempt != 0 && world_random(world.plan->preempt) == 0))

@@ -54,6 +54,7 @@ struct process {
 	uint64_t dies_at_ns; /* a signal is on its way; 0: none */
 	uint32_t slowness;   /* 1: as fast as can be */
 	bool corrupts;	     /* what it publishes next */
+	bool flips;	     /* a bit of its state, at its next store */
 	bool corrupted;
 	uint64_t cpu_ns;
 	uint64_t ended_ns;

@@ -56,7 +56,7 @@ struct side {
 	struct journal_writer writer;
 };
 
-static struct side base, replicas[2];
+static struct side base, replicas[3]; /* the third joins where a test says so */
 static struct egress *egress;
 static struct egress_stage stage;
 static struct page *page;
@@ -81,11 +81,23 @@ static void side_close(struct side *side)
 	free(side->journal.ring);
 }
 
-static int set_up(void **state)
+static void join(uint32_t replica)
 {
 	struct journal_reader reader;
 	struct idle idle = {0};
 
+	side_open(&replicas[replica], replica + 1);
+	assert_int_equal(journal_attach(&reader, &replicas[replica].journal, GATE_REQUIRED, 0,
+				 "egress", 0),
+		STATUS_OK);
+	assert_int_equal(outcomes_add(&stage.outcomes, &replicas[replica].journal, &reader, replica,
+				 replica + 1, 0),
+		STATUS_OK);
+	outcomes_poll(&stage.outcomes, &idle);
+}
+
+static int set_up(void **state)
+{
 	(void)state;
 	egress = calloc(1, sizeof(*egress));
 	page = aligned_alloc(64, ALIGN_UP(sizeof(*page), 64));
@@ -103,23 +115,16 @@ static int set_up(void **state)
 	assert_int_equal(journal_attach(&egress->input, &base.journal, GATE_REQUIRED, 0, "egress",
 				 0),
 		STATUS_OK);
-	for (uint32_t r = 0; r < 2; r++) {
-		side_open(&replicas[r], r + 1);
-		assert_int_equal(journal_attach(&reader, &replicas[r].journal, GATE_REQUIRED, 0,
-					 "egress", 0),
-			STATUS_OK);
-		assert_int_equal(outcomes_add(&stage.outcomes, &replicas[r].journal, &reader, r,
-					 r + 1, 0),
-			STATUS_OK);
-	}
-	outcomes_poll(&stage.outcomes, &idle);
+	memset(replicas, 0, sizeof(replicas));
+	join(0);
+	join(1);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	for (uint32_t r = 0; r < 2; r++) {
+	for (uint32_t r = 0; r < 3 && replicas[r].journal.control != NULL; r++) {
 		owner_release(&replicas[r].journal.control->slots[0].owner);
 		side_close(&replicas[r]);
 	}
@@ -394,6 +399,87 @@ static void test_agreed_lets_no_difference_out(void **state)
 	assert_int_equal(page->egress.mismatch_batch, 2);
 }
 
+/* Three batches of the first replica's are released; the second differs at the second of them. */
+static void raise_doubt(void)
+{
+	for (uint64_t n = 0; n < 6; n++)
+		publish_batch(n, 2, RECORD_PACKET);
+	for (uint64_t n = 0; n < 3; n++)
+		publish_outcome(0, n, 2, n, SOUND);
+	assert_int_equal(work(4), 3);
+	publish_outcome(1, 0, 2, 0, SOUND);
+	publish_outcome(1, 1, 2, 77, SOUND);
+	for (uint64_t n = 3; n < 5; n++)
+		publish_outcome(0, n, 2, n, SOUND);
+	(void)work(1);
+	assert_int_equal(page->doubt.raised, 1);
+	assert_int_equal(page->doubt.batch, 1);
+	assert_int_equal(page->doubt.replicas[0], 0);
+	assert_int_equal(page->doubt.replicas[1], 1);
+	for (uint64_t n = 2; n < 5; n++)
+		publish_outcome(1, n, 2, n + 76, SOUND);
+	assert_int_equal(work(4), 0);
+}
+
+/* As the manager does. */
+static void settle_doubt(void)
+{
+	page->stages[0].refuted_below = 3;
+	page->doubt.settled = page->doubt.raised;
+	join(2);
+}
+
+static void test_doubt_about_the_second(void **state)
+{
+	uint64_t released;
+
+	(void)state;
+	raise_doubt();
+	released = page->egress.batches;
+	assert_int_equal(work(9), 0);
+	settle_doubt();
+	assert_int_equal(work(2), 0); /* what they have published counts no more */
+	assert_int_equal(page->stages[0].replicas[0].drained_incarnation, 1);
+	assert_int_equal(page->stages[0].replicas[1].drained_incarnation, 2);
+	for (uint64_t n = 0; n < 6; n++)
+		publish_outcome(2, n, 2, n, SOUND);
+	assert_int_equal(work(9), 6 - released);
+	check_sent(6, 2);
+	assert_int_equal(sent.marks[released * 2], 3);
+	assert_int_equal(page->doubt.verdict, DOUBT_SECOND);
+	assert_int_equal(page->doubt.released_wrong, 0);
+	assert_int_equal(page->doubt.raised, 1);
+}
+
+static void test_doubt_about_what_was_released(void **state)
+{
+	uint64_t released;
+
+	(void)state;
+	raise_doubt();
+	released = page->egress.batches;
+	settle_doubt();
+	publish_outcome(2, 0, 2, 0, SOUND);
+	for (uint64_t n = 1; n < 6; n++)
+		publish_outcome(2, n, 2, n + 76, SOUND);
+	assert_int_equal(work(9), 6 - released);
+	check_sent(6, 2);
+	assert_int_equal(page->doubt.verdict, DOUBT_FIRST);
+	assert_int_equal(page->doubt.released_wrong, released - 1);
+	assert_int_equal(page->doubt.raised, 1);
+}
+
+static void test_doubt_about_both(void **state)
+{
+	(void)state;
+	raise_doubt();
+	settle_doubt();
+	publish_outcome(2, 0, 2, 0, SOUND);
+	publish_outcome(2, 1, 2, 5, SOUND);
+	(void)work(2);
+	assert_int_equal(page->doubt.verdict, DOUBT_BOTH);
+}
+
 static void test_digest_mismatch_stops_release(void **state)
 {
 	(void)state;
@@ -529,6 +615,9 @@ int main(void)
 		CASE(test_once_only_across_a_switch),
 		CASE(test_agreed_waits_for_two),
 		CASE(test_agreed_lets_no_difference_out),
+		CASE(test_doubt_about_the_second),
+		CASE(test_doubt_about_what_was_released),
+		CASE(test_doubt_about_both),
 		CASE(test_digest_mismatch_stops_release),
 		CASE(test_waits_for_the_disk),
 		CASE(test_passive),

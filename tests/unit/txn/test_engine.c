@@ -319,8 +319,13 @@ static void test_flip(void **state)
 		assert_true(txn_end(&txn));
 	}
 	digest = engine_state_digest(engine);
+	assert_true(engine_changes_sound(engine, 0, 3));
 	engine_flip(engine);
 	assert_int_equal(engine_state_digest(engine), digest);
+	assert_true(engine_changes_sound(engine, 0, 1));
+	assert_false(engine_changes_sound(engine, 1, 2));
+	assert_true(engine_changes_sound(engine, 2, 3));
+	assert_false(engine_changes_sound(engine, 0, engine_changes_left(engine, 0)));
 	txn_begin(&txn, engine, 20, 2000, HOME_NONE);
 	for (uint64_t key = 0; key < 3; key++)
 		assert_int_equal(*(const uint64_t *)txn_read(&txn, 0, &key), key == 1 ? 101 : 100);
