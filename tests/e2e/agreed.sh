@@ -36,6 +36,18 @@ for capture in ${CAPTURES:-$ROOT/tests/traces/office.pcap}; do
 			settled "$variant: and the sequencer dies" "edge/$who" --fault "kill sequencer @packet=$((middle + 20))"
 		done
 	done
+	# What leaves first may have been wrong: then it is told, and only then may the output differ.
+	for who in master slave; do
+		rm -rf "$WORK/log"
+		chain "$WORK/c.yaml"
+		run out "$WORK/c.yaml" --input "pcap:$capture" --output "pcap:$WORK/out.pcap" --fault "flip edge/$who @packet=$middle"
+		if [ "$STATUS" -eq 0 ]; then
+			problem=$(why out 'r["doubts"] == 1' 'r["released_wrong"] == 0')$(same)
+		else
+			problem=$(grep -q "batches had been released before" "$WORK/out.err" || tail -n 1 "$WORK/out.err")
+		fi
+		settle "$label, release: first: a bit of the $who's state changes" "$problem"
+	done
 	chain "$WORK/c.yaml" example=chain-3
 	reference "$capture" "$WORK/c.yaml"
 	rm -rf "$WORK/log"
@@ -49,4 +61,9 @@ done
 sed -i 's/slaves: 1/slaves: 0/' "$WORK/c.yaml"
 run out "$WORK/c.yaml" --input gen:count=10 --output null:
 settle "one replica cannot agree" "$([ "$STATUS" -ne 0 ] && grep -q "needs two replicas" "$WORK/out.err" || echo "exit status $STATUS")"
+sed -i 's/slaves: 0/slaves: 1/; s/{name: trojan_detector.*}/{name: traffic_counter, config: {determinism: recorded}}/' "$WORK/c.yaml"
+sed -i '/- name: detect/,$ s/variant: active/variant: passive/' "$WORK/c.yaml"
+run out "$WORK/c.yaml" --input gen:count=10 --output null:
+settle "nor can recorded determinants" "$([ "$STATUS" -ne 0 ] && grep -q "'release: agreed' would wait" "$WORK/out.err" ||
+	echo "exit status $STATUS: $(tail -n 1 "$WORK/out.err")")"
 finish
