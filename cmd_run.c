@@ -315,7 +315,7 @@ static void watch_manager(struct supervisor *self)
 		if (child->pid == 0 || child->role != ROLE_MANAGER)
 			continue;
 		stopped = sight_is_stopped((uint32_t)child->pid, (uint32_t)child->pid);
-		if (stopped && self->manager_stopped)
+		if (stopped && self->manager_stopped && !self->page->maintenance)
 			kill(child->pid, SIGKILL);
 	}
 	self->manager_stopped = stopped;

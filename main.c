@@ -16,7 +16,8 @@ static const char usage[] =
 	"                            [--fault SPEC]... [--report FILE.json] [--run-dir DIR]\n"
 	"  understudy check CHAIN.yaml [--json]\n"
 	"  understudy status [--json] [--run-dir DIR]\n"
-	"  understudy switchover STAGE | resync STAGE/REPLICA | drain [--run-dir DIR]\n"
+	"  understudy switchover STAGE | resync STAGE/REPLICA | maintenance on|off | drain\n"
+	"                            [--run-dir DIR]\n"
 	"  understudy inject SPEC [--run-dir DIR]\n"
 	"  understudy measure CHAIN.yaml --kills N [--seed S] --report FILE.json [--html FILE]\n"
 	"                            [--input DEV] [--output DEV]\n"
@@ -137,7 +138,7 @@ int main(int argc, char **argv)
 	if (strcmp(word, "inject") == 0)
 		return command_inject(&options);
 	if (strcmp(word, "switchover") == 0 || strcmp(word, "resync") == 0 ||
-		strcmp(word, "drain") == 0)
+		strcmp(word, "maintenance") == 0 || strcmp(word, "drain") == 0)
 		return command_order(word, &options);
 	if (strcmp(word, "measure") == 0)
 		return command_measure(&options);

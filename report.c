@@ -464,6 +464,9 @@ static void print_status(const struct config *config, const struct page *page, c
 		print_engine(json_object_get(json_object_get(root, "engine"), name), out);
 	}
 	print_restarts(page, out);
+	if (page->maintenance)
+		fprintf(out,
+			"  MAINTENANCE: replicas that go are not replaced, hangs are let be\n");
 }
 
 json_t *report_status_json(const struct config *config, const struct page *page)
@@ -494,6 +497,7 @@ json_t *report_status_json(const struct config *config, const struct page *page)
 	json_object_set_new(root, "vnfs", vnfs_json(config, page));
 	json_object_set_new(root, "engine", engines_json(config, page));
 	json_object_set_new(root, "failovers", json_integer(page->failovers_count));
+	json_object_set_new(root, "maintenance", json_boolean(page->maintenance));
 	json_object_set_new(root, "digest_mismatches",
 		json_integer((json_int_t)page->egress.digest_mismatches));
 	json_object_set_new(root, "throughput_mpps", json_real(mpps(page)));

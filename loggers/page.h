@@ -314,7 +314,9 @@ struct page {
 	uint64_t run; /* names what loggers keep; writer: the supervisor */
 	struct page_restart restart;
 	uint64_t incarnations; /* given out so far; writer: the manager */
-	uint32_t records;      /* a stage records determinants; writer: the supervisor */
+	uint32_t
+		maintenance; /* no replica is started again, hangs are let be; writer: the manager */
+	uint32_t records;    /* a stage records determinants; writer: the supervisor */
 	struct page_doubt doubt;
 	struct page_ingress ingress __attribute__((aligned(64)));
 	struct page_egress egress __attribute__((aligned(64)));

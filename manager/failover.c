@@ -185,7 +185,17 @@ static void lost(struct failover *failover, uint32_t s, uint32_t r,
 	if (running(stage) < 2)
 		emit(effects, EFFECT_ALONE, s, r, incarnation, 0);
 	choose_folder(failover, s, effects);
-	order_replica(failover, s, r, effects);
+	if (!failover->maintenance || running(stage) == 0)
+		order_replica(failover, s, r, effects);
+}
+
+static void maintain(struct failover *failover, bool on, struct failover_effects *effects)
+{
+	failover->maintenance = on;
+	for (uint32_t s = 0; s < failover->stages_count && failover->replicas_ordered; s++)
+		for (uint32_t r = 0; r < failover->stages[s].replicas_count; r++)
+			if (!on && failover->stages[s].replicas[r].phase == PHASE_ABSENT)
+				order_replica(failover, s, r, effects);
 }
 
 static bool has_attached(const struct failover *failover, const struct failover_replica *writer,
@@ -319,6 +329,9 @@ void failover_step(struct failover *failover, const struct failover_event *event
 		all_seen(failover, effects);
 		attach_again(failover, effects);
 		attach_service(failover, event->replica, effects);
+		break;
+	case EVENT_MAINTAIN:
+		maintain(failover, event->replica == 1, effects);
 		break;
 	case EVENT_MISSING:
 		if (failover->stages[event->stage].replicas[event->replica].phase == PHASE_ABSENT)

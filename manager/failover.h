@@ -24,6 +24,7 @@ enum failover_event_type {
 	EVENT_CAUGHT_UP, /* the replica is at the head */
 	EVENT_LOST,	 /* the replica is dead, hung or wrong */
 	EVENT_MISSING,	 /* a former manager did not get to order it */
+	EVENT_MAINTAIN,	 /* on, with replica 1, or off: see failover.maintenance */
 };
 
 struct failover_event {
@@ -92,6 +93,8 @@ struct failover {
 	bool sequencer_seen;
 	bool replicas_ordered;
 	bool started; /* the sequencer was told to go */
+	/* Of a stage that has others at work no replica is started again until this is over. */
+	bool maintenance;
 	uint64_t incarnations;
 };
 

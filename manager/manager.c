@@ -585,7 +585,7 @@ static void watch_replicas(struct manager *self, uint64_t now_ns)
 			continue;
 		}
 		sight_take(&sight, page, watched->stage, watched->replica);
-		if (!self->role.config->protect)
+		if (!self->role.config->protect || page->maintenance)
 			continue;
 		if (stays_stopped(watched, replica, now_ns, hang_ns) ||
 			(self->failover.stages[watched->stage].replicas[watched->replica].phase >=
@@ -669,11 +669,12 @@ static bool is_over(struct manager *self, uint64_t now_ns)
 		return true;
 	if (!atomic_read_acquire(&page->egress.ended) ||
 		!atomic_read_acquire(&page->ingress.ended) ||
-		!failover_is_redundant(&self->failover))
+		(!failover_is_redundant(&self->failover) && !page->maintenance))
 		return false;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
-			if (!is_compared(&page->stages[s].replicas[r], batches))
+			if (self->failover.stages[s].replicas[r].phase != PHASE_ABSENT &&
+				!is_compared(&page->stages[s].replicas[r], batches))
 				return false;
 	if (self->ended_ns == 0)
 		self->ended_ns = now_ns;

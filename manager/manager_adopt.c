@@ -78,6 +78,7 @@ bool manager_adopt(struct manager *self)
 		self->role.page->services[i].pid = 0; /* until it says so */
 		manager_order_service(self, i, mono_ns());
 	}
+	self->failover.maintenance = self->role.page->maintenance != 0;
 	for (uint32_t s = 0; s < self->failover.stages_count; s++)
 		for (uint32_t r = 0; r < self->failover.stages[s].replicas_count; r++)
 			adopt_replica(self, s, r);

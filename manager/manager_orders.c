@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What operators ask for, without loss: a new leader, a replica made anew, an end of the input. */
+/* What operators ask for, without loss: a new leader, a replica made anew, leave to work on one, an
+ * end of the input. */
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,17 @@ static const char *replace(struct manager *self, uint32_t stage, uint32_t replic
 	return NULL;
 }
 
+/* While it is on, who goes stays away where others are at work, and who is stopped is let be. */
+static void maintain(struct manager *self, bool on)
+{
+	struct failover_event event = {EVENT_MAINTAIN, 0, on, 0, 0};
+
+	self->role.page->maintenance = on;
+	fprintf(stderr, "understudy: MAINTENANCE is %s\n",
+		on ? "on: replicas that go are not replaced, hangs are let be" : "over");
+	manager_step(self, &event);
+}
+
 static const char *obey(struct manager *self, const char *text)
 {
 	char word[16] = "", name[NAME_BYTES] = "", more[2];
@@ -47,14 +59,18 @@ static const char *obey(struct manager *self, const char *text)
 	bool resync = sscanf(text, "%15s %63[^/ ]/%u %1s", word, name, &replica, more) == 3 &&
 		      strcmp(word, "resync") == 0;
 
+	if (strcmp(text, "maintenance on") == 0 || strcmp(text, "maintenance off") == 0) {
+		maintain(self, text[strlen("maintenance o")] == 'n');
+		return NULL;
+	}
 	if (strcmp(text, "drain") == 0) {
 		atomic_write_release(&self->role.page->interrupted, 1u);
 		return NULL;
 	}
 	if (!resync && (sscanf(text, "%15s %63[^/ ] %1s", word, name, more) != 2 ||
 			       strcmp(word, "switchover") != 0))
-		return "use switchover STAGE, resync STAGE/REPLICA (as in 'understudy status'), or "
-		       "drain";
+		return "use switchover STAGE, resync STAGE/REPLICA (as in 'understudy status'), "
+		       "maintenance on|off, or drain";
 	stage = find_stage(self, name);
 	if (stage == self->failover.stages_count)
 		return "the chain has no such stage";

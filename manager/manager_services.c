@@ -165,7 +165,7 @@ void manager_watch_services(struct manager *self, uint64_t now_ns)
 	for (uint32_t i = 0; i < SERVICES_COUNT; i++) {
 		if (!is_used(self, i))
 			continue;
-		if (self->role.config->protect)
+		if (self->role.config->protect && !self->role.page->maintenance)
 			watch_service(self, i, now_ns);
 		if (self->services[i].due_ns != 0 && now_ns >= self->services[i].due_ns)
 			manager_order_service(self, i, now_ns);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# What operators ask for, while traffic flows: another leader, a replica made anew, an end of the input; and what they
-# get wrong.
+# What operators ask for, while traffic flows: another leader, a replica made anew, maintenance, an end of the input; and
+# what they get wrong.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -39,14 +39,26 @@ for variant in active passive; do
 		refused 'no such stage' switchover nobody
 		refused 'no such replica' resync edge/7
 		refused 'use switchover' switchover
+		refused 'maintenance on|off' maintenance
 		refused 'use switchover' resync edge
 	fi
-	until_ready
+	# Who goes stays away, and who is stopped is let be.
+	begun maintenance on
+	ask inject 'kill edge/slave'
+	sleep 0.5
+	pid=$("$UNDERSTUDY" status --run-dir "$RUN_DIR" | sed -n 's/.* master .*pid \([0-9]*\)$/\1/p')
+	kill -STOP "$pid"
+	sleep 0.7
+	"$UNDERSTUDY" status --run-dir "$RUN_DIR" >"$WORK/status.txt"
+	kill -CONT "$pid"
+	grep -q MAINTENANCE "$WORK/status.txt" && grep -q ' 4 failovers' "$WORK/status.txt" &&
+		[ "$(grep -c ' ready ' "$WORK/status.txt")" -eq 1 ] || problem+="maintenance: $(cat "$WORK/status.txt"); "
+	ask maintenance off || problem+="maintenance off: $(cat "$WORK/ask.err"); "
 	begun drain
 	wait $supervisor
 	STATUS=$?
-	settle "$variant: two switchovers, a resync and a drain" "$problem$(why out "$CLEAN" 'r["packets"]["in_flight"] == 0' \
-		'[f["fault"] for f in r["failovers"]] == ["asked"] * 3' 'all(f["restored_us"] > 0 for f in r["failovers"])')"
+	settle "$variant: two switchovers, a resync, maintenance and a drain" "$problem$(why out "$CLEAN" 'r["packets"]["in_flight"] == 0' \
+		'[f["fault"] for f in r["failovers"]] == ["asked"] * 3 + ["kill"]' 'all(f["restored_us"] > 0 for f in r["failovers"])')"
 done
 ask switchover edge
 settle "refused where no chain runs" "$(grep -q 'no chain runs here' "$WORK/ask.err" || cat "$WORK/ask.err")"

@@ -72,6 +72,7 @@ extern const char *const point_texts[FAULT_POINTS];
 	X(DUPLICATE_MESSAGE, "a message comes twice")                                              \
 	X(GATEWAY_TAKEOVER, "a gateway goes on where a former one died")                           \
 	X(RESTART_FROM_DISK, "a chain goes on from disk")                                          \
+	X(MAINTENANCE, "an operator asks for maintenance")                                         \
 	X(DOUBT, "replicas disagree, and begin anew")                                              \
 	X(JUDGED, "a third tells who was wrong")                                                   \
 	X(SET_ASIDE, "a packet that replicas crash on is set aside")                               \

@@ -149,6 +149,16 @@ static void tell_end(const struct process *process)
 	}
 }
 
+static void ask_for_maintenance(bool on)
+{
+	struct message message = {.type = MESSAGE_ORDER};
+
+	snprintf(message.text, sizeof(message.text), "maintenance %s", on ? "on" : "off");
+	manager_ask(supervisor.thread, &message);
+	if (on)
+		sometimes(SOMETIMES_MAINTENANCE);
+}
+
 static void supervisor_main(void *argument)
 {
 	struct message order;
@@ -168,6 +178,8 @@ static void supervisor_main(void *argument)
 		}
 		if (page->failed == 2)
 			world.over = true;
+		if (world.calm && page->maintenance)
+			ask_for_maintenance(false);
 		next_ns = mail_next_ns(&supervisor.from_manager);
 		if (supervisor.told < supervisor.ended_count &&
 			supervisor.ended_ns[supervisor.told] < next_ns)
@@ -219,6 +231,9 @@ void operator_asks(const struct planned_fault *fault)
 		snprintf(message.text, sizeof(message.text), "kill %s",
 			service_names[fault->at_packet % (SERVICES_COUNT + 1)]);
 		manager_ask(supervisor.thread, &message);
+		return;
+	case 3:
+		ask_for_maintenance(true);
 		return;
 	default:
 		break;

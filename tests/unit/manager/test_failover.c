@@ -121,6 +121,27 @@ static void test_all_lost(void **state)
 	assert_true(place(EFFECT_PROMOTE, 3) < place(EFFECT_GO, 3));
 }
 
+/* Who goes stays away while others are at work; the last one does not. */
+static void test_maintenance(void **state)
+{
+	(void)state;
+	bring_up(2);
+	event(EVENT_MAINTAIN, 1, 0);
+	assert_int_equal(effects.count, 0);
+	event(EVENT_LOST, 0, 1);
+	assert_true(place(EFFECT_PROMOTE, 2) >= 0);
+	assert_int_equal(place(EFFECT_START_REPLICA, 0), -1);
+	event(EVENT_LOST, 1, 2);
+	assert_true(place(EFFECT_START_REPLICA, 3) >= 0);
+	assert_int_equal(failover.stages[0].replicas[0].phase, PHASE_ABSENT);
+	event(EVENT_MAINTAIN, 0, 0);
+	assert_int_equal(effects.count, 1);
+	assert_int_equal(place(EFFECT_START_REPLICA, 4), 0);
+	assert_int_equal(effects.list[0].replica, 0);
+	event(EVENT_MAINTAIN, 0, 0);
+	assert_int_equal(effects.count, 0);
+}
+
 /* A consumer that appears while a journal is being attached is asked again: it may not know. */
 static void test_consumer_comes_late(void **state)
 {
@@ -399,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_slave_lost),
 		cmocka_unit_test(test_who_folds),
 		cmocka_unit_test(test_all_lost),
+		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_consumer_comes_late),
 		cmocka_unit_test(test_carries_on),
 		cmocka_unit_test(test_alone),
