@@ -16,6 +16,7 @@
  */
 #define PACKET_ROOM_BYTES 768		  /* besides its own length */
 #define PACKET_DETERMINANTS_BYTES_MAX 256 /* of the stage alone */
+#define DIGESTS_REMEMBERED 65536u	  /* of a stage's latest batches */
 #define IDLE_SPINS 64			  /* rounds, before it yields */
 #define IDLE_YIELDS 128			  /* rounds, before it sleeps */
 #else					  /* the simulator's: few packets go far */
@@ -27,6 +28,7 @@
 #define FOLD_BYTES_MAX 512u
 #define PACKET_ROOM_BYTES 256
 #define PACKET_DETERMINANTS_BYTES_MAX 64
+#define DIGESTS_REMEMBERED 2048u
 #define IDLE_SPINS 1
 #define IDLE_YIELDS 1
 #endif

@@ -119,6 +119,8 @@ struct page_egress {
 	uint64_t digests_compared;
 	uint64_t digest_mismatches;
 	uint64_t mismatch_batch; /* the first, or NO_BATCH */
+	uint64_t doubts_begun;	 /* of those settled: their batches are done anew */
+	uint64_t first_batch;	 /* released in this run; those before it in one that was cut off */
 	uint64_t last_release_ns;
 	uint64_t first_release_ns;
 	uint64_t wins[REPLICAS_MAX];
@@ -270,6 +272,15 @@ struct page_logger {
 	uint64_t trimmed_batch; /* all below are dropped */
 };
 
+/* What a replica has made of a batch, as first read. Writer: the egress, the batch last. */
+struct page_digest {
+	uint64_t digest;
+	uint64_t batch;	  /* plus 1; with DIGEST_IN_DOUBT: of one that is refuted since */
+	uint64_t replica; /* whose it is */
+};
+
+#define DIGEST_IN_DOUBT (1ull << 63)
+
 enum doubt_verdict { DOUBT_OPEN = 0, DOUBT_FIRST = 1, DOUBT_SECOND = 2, DOUBT_BOTH = 3 };
 
 /*
@@ -315,7 +326,7 @@ struct page {
 	struct page_restart restart;
 	uint64_t incarnations; /* given out so far; writer: the manager */
 	uint32_t
-		maintenance; /* no replica is started again, hangs are let be; writer: the manager */
+		maintenance; /* replicas are not started again, hangs let be; writer: the manager */
 	uint32_t records;    /* a stage records determinants; writer: the supervisor */
 	struct page_doubt doubt;
 	struct page_ingress ingress __attribute__((aligned(64)));
@@ -337,6 +348,8 @@ struct page {
 	struct page_lost lost[LOST_MAX];
 	struct page_fault faults[FAULTS_MAX];
 	struct page_failover failovers[FAILOVERS_MAX];
+	/* Of each stage, by batch modulo DIGESTS_REMEMBERED. */
+	struct page_digest digests[STAGES_MAX][DIGESTS_REMEMBERED];
 };
 
 static inline const struct page_term *page_leader(const struct page_stage *stage)

@@ -8,22 +8,24 @@
 #include "core/fault_points.h"
 #include "core/mutants.h"
 
-/* The digest was of a replica that is refuted since: the next one stands in its place. */
-#define IN_DOUBT (1ull << 63)
+static uint32_t number_of(const struct egress_stage *stage)
+{
+	return (uint32_t)(stage - stage->egress->stages);
+}
 
 /* A difference: nothing is released until it is settled. */
-static void raise_doubt(struct egress_stage *stage, uint32_t at, uint32_t replica,
-	const struct outcome_header *header)
+static void raise_doubt(struct egress_stage *stage, const struct page_digest *first,
+	uint64_t replica, const struct outcome_header *header)
 {
 	struct page_doubt *doubt = &stage->egress->page->doubt;
 
 	if (page_doubt_is_open(doubt))
 		return;
 	doubt->batch = header->batch_no;
-	doubt->stage = (uint32_t)(stage - stage->egress->stages);
-	doubt->replicas[0] = stage->digests.replicas[at];
-	doubt->replicas[1] = replica;
-	doubt->digests[0] = stage->digests.digests[at];
+	doubt->stage = number_of(stage);
+	doubt->replicas[0] = (uint32_t)first->replica;
+	doubt->replicas[1] = (uint32_t)replica;
+	doubt->digests[0] = first->digest;
 	doubt->digests[1] = header->digest;
 	doubt->verdict = DOUBT_OPEN;
 	atomic_write_release(&doubt->raised, doubt->raised + 1);
@@ -35,7 +37,7 @@ static void judge_doubt(const struct egress_stage *stage, const struct outcome_h
 	struct page_doubt *doubt = &stage->egress->page->doubt;
 
 	if (doubt->raised == 0 || doubt->verdict != DOUBT_OPEN ||
-		doubt->batch != header->batch_no || stage != &stage->egress->stages[doubt->stage] ||
+		doubt->batch != header->batch_no || doubt->stage != number_of(stage) ||
 		page_doubt_is_open(doubt))
 		return;
 	atomic_write_release(&doubt->verdict,
@@ -44,33 +46,43 @@ static void judge_doubt(const struct egress_stage *stage, const struct outcome_h
 								 : DOUBT_BOTH));
 }
 
+/* The first one to tell of a batch; where another had told, and is refuted, in its place. */
+static void note_digest(struct egress_stage *stage, struct page_digest *note, uint32_t replica,
+	const struct outcome_header *header)
+{
+	if (note->batch == (DIGEST_IN_DOUBT | (header->batch_no + 1)) &&
+		number_of(stage) == stage->egress->stages_count - 1 &&
+		note->digest != header->digest)
+		counter_add(&stage->egress->page->doubt.released_wrong, 1);
+	atomic_write_release(&note->batch, 0ull);
+	note->digest = header->digest;
+	note->replica = replica;
+	atomic_write_release(&note->batch, header->batch_no + 1);
+}
+
 static void digest_seen(void *context, const struct outcome_source *source,
 	const struct outcome_header *header)
 {
 	struct egress_stage *stage = context;
 	struct page_egress *counts = stage->egress->counts;
-	uint32_t at = header->batch_no % DIGESTS_REMEMBERED;
+	struct page_digest *note =
+		&stage->egress->page
+			 ->digests[number_of(stage)][header->batch_no % DIGESTS_REMEMBERED];
 
 	judge_doubt(stage, header);
-	if (stage->digests.batches[at] != header->batch_no + 1) {
-		if (stage->digests.batches[at] == (IN_DOUBT | (header->batch_no + 1)) &&
-			stage == &stage->egress->stages[stage->egress->stages_count - 1] &&
-			stage->digests.digests[at] != header->digest)
-			counter_add(&stage->egress->page->doubt.released_wrong, 1);
-		stage->digests.digests[at] = header->digest;
-		stage->digests.batches[at] = header->batch_no + 1;
-		stage->digests.replicas[at] = (uint8_t)source->replica;
+	if (note->batch != header->batch_no + 1) {
+		note_digest(stage, note, source->replica, header);
 		return;
 	}
 	if (!stage->egress->protect)
 		return;
 	counter_add(&counts->digests_compared, 1);
-	if (stage->digests.digests[at] == header->digest)
+	if (note->digest == header->digest)
 		return;
 	if (counts->digest_mismatches == 0)
 		atomic_write_relaxed(&counts->mismatch_batch, header->batch_no);
 	atomic_add_seq_cst(&counts->digest_mismatches, 1ull);
-	raise_doubt(stage, at, source->replica, header);
+	raise_doubt(stage, note, source->replica, header);
 }
 
 /*
@@ -83,16 +95,17 @@ static void begin_anew(struct egress *egress)
 
 	for (uint32_t s = 0; s < egress->stages_count; s++)
 		for (uint32_t at = 0; at < DIGESTS_REMEMBERED; at++) {
-			uint64_t *batch = &egress->stages[s].digests.batches[at];
+			uint64_t *batch = &egress->page->digests[s][at].batch;
 
-			if (*batch <= doubt->batch || (*batch & IN_DOUBT) != 0)
+			if (*batch <= doubt->batch || (*batch & DIGEST_IN_DOUBT) != 0)
 				continue;
-			/* Others were released by former sequencers, or are not yet. */
-			*batch = *batch > egress->first_batch && *batch <= egress->next_batch
-					 ? *batch | IN_DOUBT
+			/* Others were released by a run that was cut off, or are not yet. */
+			*batch = *batch > egress->counts->first_batch &&
+						 *batch <= egress->next_batch
+					 ? *batch | DIGEST_IN_DOUBT
 					 : 0;
 		}
-	egress->doubts_settled = doubt->settled;
+	atomic_write_release(&egress->counts->doubts_begun, doubt->settled);
 }
 
 static bool may_lead(void *context, const struct outcome_source *source)
@@ -169,7 +182,7 @@ static void resume(struct egress *egress)
 		counts->batches == 0 ? &nothing : &counts->marks[(counts->batches - 1) % 2];
 	const uint64_t *drops = &counts->drops[0][0][0];
 
-	egress->next_batch = egress->first_batch = counts->batches;
+	egress->next_batch = counts->batches;
 	egress->ended = mark->ended != 0;
 	atomic_write_release(&counts->ended, mark->ended);
 	counts->packets = mark->packets;
@@ -232,6 +245,7 @@ static void restart(struct egress *egress)
 	}
 	counts->streams[0].spans[0].before = from->mark.ambiguous;
 	counts->drops[0][0][0] = from->mark.dropped_by_vnf; /* whose they were is not kept */
+	counts->first_batch = from->batch;
 	atomic_write_release(&counts->batches, from->batch);
 }
 
@@ -593,7 +607,7 @@ uint32_t egress_work(struct egress *egress, uint64_t now_ns)
 
 	if (page_doubt_is_open(&egress->page->doubt))
 		return 0;
-	if (egress->doubts_settled != egress->page->doubt.settled)
+	if (egress->counts->doubts_begun != egress->page->doubt.settled)
 		begin_anew(egress);
 	if (egress->ended || !open_batch(egress)) {
 		catch_up(egress);

@@ -14,22 +14,12 @@
 #include "loggers/outcomes.h"
 #include "sequencer/port.h"
 
-#define DIGESTS_REMEMBERED 65536u
-
-/* The digests of a stage's latest batches, by batch number modulo DIGESTS_REMEMBERED. */
-struct egress_digests {
-	uint64_t digests[DIGESTS_REMEMBERED];
-	uint64_t batches[DIGESTS_REMEMBERED]; /* batch + 1; IN_DOUBT: see egress.c */
-	uint8_t replicas[DIGESTS_REMEMBERED]; /* whose they are */
-};
-
 struct egress;
 
 /* One stage, whose outcomes are read: the last one's are released. */
 struct egress_stage {
 	struct egress *egress;
 	struct outcomes outcomes;
-	struct egress_digests digests;
 };
 
 /* What a dead sequencer had done of the batch that it was at. */
@@ -53,14 +43,12 @@ struct egress {
 	bool agreed;		 /* waits until two replicas of every stage agree */
 	struct batch_view batch; /* the next one to release, once it is open */
 	bool batch_is_open;
-	uint64_t first_batch; /* that this one releases */
 	uint64_t next_batch;
 	struct egress_done done; /* of the first batch, by a dead sequencer */
 	bool resumes;		 /* until the first release */
 	uint64_t open_below;	 /* batches that may have been released before a power loss */
 	bool at_least_once;	 /* repeats what a dead sequencer may have sent */
 	uint64_t alarms_told;	 /* before this one began: the shell's to say */
-	uint64_t doubts_settled; /* of the page's, that this one knows of */
 	uint64_t start;		 /* the how-manieth sequencer of the run, from 1 */
 	uint64_t last_mark_ns;	 /* the last release, or the last time nothing was pending */
 	struct port_frame frames[PORTS_MAX][SEND_BURST];
