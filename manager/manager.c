@@ -614,6 +614,19 @@ static void give_up(struct manager *self, uint32_t stage, uint32_t replica, uint
 		failover->stages[stage].replicas[replica].incarnation, FAILOVER_DEATH, now_ns);
 }
 
+/* Base values may be many: one that loads them makes progress. */
+static bool starts_no_more(struct manager *self, uint32_t stage, uint32_t replica, uint64_t now_ns)
+{
+	uint64_t progress =
+		atomic_read_relaxed(&self->role.page->stages[stage].replicas[replica].progress);
+
+	if (progress != self->progress[stage][replica]) {
+		self->progress[stage][replica] = progress;
+		self->ordered_ns[stage][replica] = now_ns;
+	}
+	return now_ns > self->ordered_ns[stage][replica] + STARTING_NS;
+}
+
 /* RUNNING replicas that have reached what is released are in their place. */
 static void find_caught_up(struct manager *self, uint64_t now_ns)
 {
@@ -633,7 +646,7 @@ static void find_caught_up(struct manager *self, uint64_t now_ns)
 				manager_step(self, &event);
 			} else if ((replica->phase == PHASE_STARTING ||
 					   replica->phase == PHASE_ATTACHING) &&
-				   now_ns > self->ordered_ns[s][r] + STARTING_NS) {
+				   starts_no_more(self, s, r, now_ns)) {
 				give_up(self, s, r, now_ns);
 			}
 		}

@@ -37,7 +37,8 @@ struct manager {
 	struct base base; /* the newest */
 	struct peer *peers, *supervisor;
 	void (*send)(void *connection, const struct message *message); /* the shell's */
-	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX];
+	uint64_t ordered_ns[STAGES_MAX][REPLICAS_MAX]; /* or its last progress as it starts */
+	uint64_t progress[STAGES_MAX][REPLICAS_MAX];
 	struct manager_service services[SERVICES_COUNT];
 	uint64_t ended_ns;
 	uint64_t asides_ns[ASIDES_MAX]; /* when the last ones were set aside, of any stage */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What operators ask for, without loss: a new leader, a replica made anew, leave to work on one, an
- * end of the input. */
+/*
+ * What operators ask for, without loss: a new leader, a replica made anew, maintenance, an end of
+ * the input.
+ */
 #include <stdio.h>
 #include <string.h>
 

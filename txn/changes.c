@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomics.h"
 #include "core/mutants.h"
 #include "txn/engine.h"
+
+#define STEP_ENTRIES 1024 /* that count as progress */
 
 /* The change lists grow by doubling, rarely and only upwards. */
 static void *grown(void *list, uint32_t count, uint32_t *capacity, size_t item_bytes)
@@ -51,6 +54,8 @@ static void base_advanced(struct engine *engine, struct engine_shard *shard, uin
 		struct dirty *dirty = &shard->dirty[i];
 		struct entry *entry = table_entry(&engine->tables[dirty->table], dirty->entry);
 
+		if (i % STEP_ENTRIES == 0)
+			counter_add(engine->progress, 1);
 		if (!entry->live || entry->version < next_id)
 			entry->dirty = 0;
 		else

@@ -105,6 +105,7 @@ enum status runner_load_images(struct runner *self, const struct fold_header *fo
 	uint32_t offset = 0;
 	enum status status = STATUS_OK;
 
+	counter_add(&self->self->progress, 1);
 	while (status == STATUS_OK &&
 		(image = fold_image_next(fold, &offset, &key, &value)) != NULL)
 		status = engine_load(&self->replica.engine, image, key, value);
