@@ -57,6 +57,11 @@ run out "$WORK/c.yaml" --input "gen:count=$COUNT,rate=$((COUNT / 4))" --output n
 	--fault 'kill sequencer @time=0.5' --fault 'kill sequencer @time=0.5' --fault 'kill sequencer @time=0.5'
 settle "three faults at the same time meet three sequencers" "$(why out "$CLEAN" "$FAULT_FREE" \
 	'r["log"]["restarts"]["sequencer"] == 3')"
+rm -rf "$WORK/log"
+run out "$WORK/c.yaml" --input "gen:count=$COUNT,rate=$((COUNT / 4))" --output null: \
+	--fault 'stop manager @time=0.5' --fault 'kill sequencer @time=0.5'
+settle "one that dies while the manager is stopped is counted" "$(why out "$CLEAN" "$FAULT_FREE" \
+	'r["log"]["restarts"]["sequencer"] == 1')"
 chain "$WORK/c.yaml"
 run out "$WORK/c.yaml" --unprotected --input "gen:count=100000,rate=50000" --output null: --fault 'kill sequencer @time=0.5'
 settle "without protection the fault is refused" "$([ "$STATUS" -ne 0 ] && grep -q 'nothing protects it' "$WORK/out.err" ||

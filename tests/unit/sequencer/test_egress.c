@@ -220,6 +220,15 @@ static void publish_outcome(uint32_t replica, uint64_t n, uint32_t count, uint64
 	assert_int_equal(journal_publish(&replicas[replica].writer, bytes, n + 1), STATUS_OK);
 }
 
+/* So many batches of two packets, and the first replica's outcomes of the first ones. */
+static void begin(uint64_t batches, uint64_t outcomes)
+{
+	for (uint64_t n = 0; n < batches; n++)
+		publish_batch(n, 2, RECORD_PACKET);
+	for (uint64_t n = 0; n < outcomes; n++)
+		publish_outcome(0, n, 2, n, SOUND);
+}
+
 static uint32_t work(uint32_t times)
 {
 	uint32_t released = 0;
@@ -365,10 +374,7 @@ static void test_agreed_waits_for_two(void **state)
 {
 	(void)state;
 	egress->agreed = true;
-	for (uint64_t n = 0; n < 6; n++)
-		publish_batch(n, 2, RECORD_PACKET);
-	for (uint64_t n = 0; n < 4; n++)
-		publish_outcome(0, n, 2, n, SOUND);
+	begin(6, 4);
 	assert_int_equal(work(4), 0);
 	publish_outcome(1, 0, 2, 0, SOUND);
 	publish_outcome(1, 1, 2, 1, SOUND);
@@ -396,16 +402,13 @@ static void test_agreed_lets_no_difference_out(void **state)
 	}
 	assert_int_equal(work(8), 2);
 	check_sent(2, 2);
-	assert_int_equal(page->egress.mismatch_batch, 2);
+	assert_int_equal(page->doubt.batch, 2);
 }
 
 /* Three batches of the first replica's are released; the second differs at the second of them. */
 static void raise_doubt(void)
 {
-	for (uint64_t n = 0; n < 6; n++)
-		publish_batch(n, 2, RECORD_PACKET);
-	for (uint64_t n = 0; n < 3; n++)
-		publish_outcome(0, n, 2, n, SOUND);
+	begin(6, 3);
 	assert_int_equal(work(4), 3);
 	publish_outcome(1, 0, 2, 0, SOUND);
 	publish_outcome(1, 1, 2, 77, SOUND);
@@ -483,16 +486,13 @@ static void test_doubt_about_both(void **state)
 static void test_digest_mismatch_stops_release(void **state)
 {
 	(void)state;
-	for (uint64_t n = 0; n < 5; n++)
-		publish_batch(n, 2, RECORD_PACKET);
-	for (uint64_t n = 0; n < 3; n++)
-		publish_outcome(0, n, 2, n, SOUND);
+	begin(5, 3);
 	assert_int_equal(work(3), 3);
 	publish_outcome(1, 0, 2, 0, SOUND);
 	publish_outcome(1, 1, 2, 77, SOUND);
 	publish_outcome(1, 2, 2, 78, SOUND);
 	(void)work(1);
-	assert_int_equal(page->egress.mismatch_batch, 1);
+	assert_int_equal(page->doubt.batch, 1);
 	assert_true(page->egress.digest_mismatches > 0);
 	for (uint64_t n = 3; n < 5; n++) {
 		publish_outcome(0, n, 2, n, SOUND);

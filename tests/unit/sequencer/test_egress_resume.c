@@ -454,6 +454,16 @@ static void restart(void)
 	publish_some(2, 9, true);
 }
 
+/* At a port that tells, and has so many outputs; 5 batches of them are noted. */
+static void restart_at_a_file(uint32_t outputs)
+{
+	tells = true;
+	restart();
+	page->restart.notes[0].mark.ambiguous = 0;
+	page->restart.notes[0].mark.handed[0] = 5 * COUNT;
+	sent.count = outputs;
+}
+
 /* Nobody knows of 5 and 6, which are left out and declared. */
 static void test_restart_at_a_port_that_cannot_tell(void **state)
 {
@@ -494,11 +504,7 @@ static void test_restart_that_repeats(void **state)
 static void test_restart_at_a_port_that_tells(void **state)
 {
 	(void)state;
-	tells = true;
-	restart();
-	page->restart.notes[0].mark.ambiguous = 0;
-	page->restart.notes[0].mark.handed[0] = 5 * COUNT;
-	sent.count = 6 * COUNT + 13;
+	restart_at_a_file(6 * COUNT + 13);
 	work(9, NEVER);
 	assert_int_equal(sent.count, 9 * COUNT);
 	check_sent(6 * COUNT + 13, 6 * COUNT + 13, 3 * COUNT - 13);
@@ -510,11 +516,7 @@ static void test_restart_at_a_port_that_tells(void **state)
 static void test_died_after_a_restart(void **state)
 {
 	(void)state;
-	tells = true;
-	restart();
-	page->restart.notes[0].mark.ambiguous = 0;
-	page->restart.notes[0].mark.handed[0] = 5 * COUNT;
-	sent.count = 6 * COUNT + 13;
+	restart_at_a_file(6 * COUNT + 13);
 	work(1, NEVER);
 	assert_int_equal(counts->batches, 6);
 	assert_int_equal(sent.count, 6 * COUNT + 13);
@@ -531,11 +533,7 @@ static void test_died_after_a_restart(void **state)
 static void test_restart_with_a_shorter_file(void **state)
 {
 	(void)state;
-	tells = true;
-	restart();
-	page->restart.notes[0].mark.ambiguous = 0;
-	page->restart.notes[0].mark.handed[0] = 5 * COUNT;
-	sent.count = 4 * COUNT;
+	restart_at_a_file(4 * COUNT);
 	work(9, NEVER);
 	check_sent(4 * COUNT, 5 * COUNT, 4 * COUNT);
 	check_stream(8 * COUNT, 0);
