@@ -430,7 +430,6 @@ static bool make_page(struct supervisor *self, char *error)
 	}
 	self->page = memory;
 	self->page->started_ns = mono_ns();
-	self->page->egress.mismatch_batch = NO_BATCH;
 	self->page->records = self->recording != NULL;
 	for (uint32_t i = 0; i < self->options->faults_count; i++) {
 		char reason[CONFIG_ERROR_BYTES];

@@ -255,6 +255,12 @@ static json_t *gaps_json(const struct histogram *gaps)
 		"buckets", buckets);
 }
 
+/* A successor became ready: also of one that ended while no manager was there. */
+static uint64_t restarts_of(const struct page_service *service)
+{
+	return service->starts > 0 ? service->starts - 1 : 0;
+}
+
 static json_t *restarts_json(const struct page *page)
 {
 	json_t *restarts = json_object();
@@ -262,7 +268,7 @@ static json_t *restarts_json(const struct page *page)
 	for (uint32_t i = 0; i < SERVICES_COUNT; i++)
 		json_object_set_new(restarts,
 			i == SERVICE_SEQUENCER ? "sequencer" : logger_names[i],
-			json_integer((json_int_t)page->services[i].restarts));
+			json_integer((json_int_t)restarts_of(&page->services[i])));
 	return restarts;
 }
 
@@ -345,11 +351,11 @@ enum status report_write(const struct report *report, const char *path)
 static void print_restarts(const struct page *page, FILE *out)
 {
 	for (uint32_t i = 0; i < SERVICES_COUNT; i++)
-		if (page->services[i].restarts > 0)
+		if (restarts_of(&page->services[i]) > 0)
 			fprintf(out, "  the %s%s was started again %llu times\n",
 				i == SERVICE_SEQUENCER ? "sequencer" : logger_names[i],
 				i == SERVICE_SEQUENCER ? "" : " logger",
-				(unsigned long long)page->services[i].restarts);
+				(unsigned long long)restarts_of(&page->services[i]));
 	if (page->egress.ambiguous > 0)
 		fprintf(out,
 			"  %llu outputs may have left or not when a sequencer died (redelivery)\n",

@@ -419,26 +419,30 @@ static bool take_durability(struct reader *reader, yaml_node_t *node, const char
 	return take_choice(reader, node, key, choices, (int *)&((struct config *)into)->durability);
 }
 
-static bool take_release(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+/* *second: the second of two choices. */
+static bool take_either(struct reader *reader, yaml_node_t *node, const char *key,
+	const char *const *choices, bool *second)
 {
-	static const char *const choices[] = {"first", "agreed", NULL};
-	int choice = 0;
+	int choice = *second;
 
 	if (!take_choice(reader, node, key, choices, &choice))
 		return false;
-	((struct config *)into)->agreed = choice == 1;
+	*second = choice == 1;
 	return true;
+}
+
+static bool take_release(struct reader *reader, yaml_node_t *node, const char *key, void *into)
+{
+	static const char *const choices[] = {"first", "agreed", NULL};
+
+	return take_either(reader, node, key, choices, &((struct config *)into)->agreed);
 }
 
 static bool take_redelivery(struct reader *reader, yaml_node_t *node, const char *key, void *into)
 {
 	static const char *const choices[] = {"at-most-once", "at-least-once", NULL};
-	int choice = 0;
 
-	if (!take_choice(reader, node, key, choices, &choice))
-		return false;
-	((struct config *)into)->at_least_once = choice == 1;
-	return true;
+	return take_either(reader, node, key, choices, &((struct config *)into)->at_least_once);
 }
 
 static bool take_hugepages(struct reader *reader, yaml_node_t *node, const char *key, void *into)

@@ -155,6 +155,14 @@ static bool is_sound(const struct outcome_source *source, struct outcome_view *v
 		       outcome_open(view, view->header, view->header->bytes) == STATUS_OK);
 }
 
+/* Whether the batch's outcome is the next one that the source may have. */
+static bool is_at(struct outcomes *outcomes, struct outcome_source *source, uint64_t batch_no)
+{
+	if (source->state == OUTCOME_SOURCE_READ)
+		source_catch_up(outcomes, source, batch_no);
+	return source->next_batch == batch_no && source->state == OUTCOME_SOURCE_READ;
+}
+
 struct outcome_source *outcomes_find(struct outcomes *outcomes, const struct batch_view *batch,
 	uint32_t ports_count, struct outcome_view *view)
 {
@@ -163,10 +171,7 @@ struct outcome_source *outcomes_find(struct outcomes *outcomes, const struct bat
 	for (uint32_t i = 0; i < OUTCOME_SOURCES_MAX; i++) {
 		struct outcome_source *source = &outcomes->sources[i];
 
-		if (source->state != OUTCOME_SOURCE_READ)
-			continue;
-		source_catch_up(outcomes, source, batch_no);
-		if (source->next_batch != batch_no || source->state != OUTCOME_SOURCE_READ ||
+		if (!is_at(outcomes, source, batch_no) ||
 			(outcomes->may_lead != NULL &&
 				!outcomes->may_lead(outcomes->context, source)) ||
 			!has_next(outcomes, source, view))
@@ -188,11 +193,7 @@ uint32_t outcomes_count(struct outcomes *outcomes, uint64_t batch_no, bool *diff
 	for (uint32_t i = 0; i < OUTCOME_SOURCES_MAX; i++) {
 		struct outcome_source *source = &outcomes->sources[i];
 
-		if (source->state != OUTCOME_SOURCE_READ)
-			continue;
-		source_catch_up(outcomes, source, batch_no);
-		if (source->next_batch != batch_no || source->state != OUTCOME_SOURCE_READ ||
-			!has_next(outcomes, source, &view))
+		if (!is_at(outcomes, source, batch_no) || !has_next(outcomes, source, &view))
 			continue;
 		*differ |= count > 0 && view.header->digest != digest;
 		digest = view.header->digest;

@@ -118,9 +118,8 @@ struct page_egress {
 	uint64_t outcome_bytes;
 	uint64_t digests_compared;
 	uint64_t digest_mismatches;
-	uint64_t mismatch_batch; /* the first, or NO_BATCH */
-	uint64_t doubts_begun;	 /* of those settled: their batches are done anew */
-	uint64_t first_batch;	 /* released in this run; those before it in one that was cut off */
+	uint64_t doubts_begun; /* of those settled: their batches are done anew */
+	uint64_t first_batch;  /* released in this run; those before it in one that was cut off */
 	uint64_t last_release_ns;
 	uint64_t first_release_ns;
 	uint64_t wins[REPLICAS_MAX];
@@ -253,12 +252,11 @@ struct page_failover {
 
 /*
  * A process that is started again where it died: the sequencer, a logger. Writer: itself, a
- * successor after it; of pid and restarts the manager.
+ * successor after it; of pid the manager.
  */
 struct page_service {
-	uint64_t beat;	   /* moves while it runs, idle or not */
-	uint64_t starts;   /* it was ready so often */
-	uint64_t restarts; /* it died, hung, or could not write */
+	uint64_t beat;	 /* moves while it runs, idle or not */
+	uint64_t starts; /* it was ready so often */
 	uint32_t pid;
 };
 
@@ -295,9 +293,8 @@ struct page_doubt {
 	uint32_t stage;
 	uint32_t replicas[2]; /* whose digests these were */
 	uint64_t digests[2];
-	uint32_t verdict; /* enum doubt_verdict: who was wrong, as a third has done it */
-	uint64_t
-		released_wrong; /* batches that had been released, and were done anew differently */
+	uint32_t verdict;	 /* enum doubt_verdict: who was wrong, as a third has done it */
+	uint64_t released_wrong; /* batches released before, and done anew differently */
 };
 
 static inline bool page_doubt_is_open(const struct page_doubt *doubt)
@@ -325,9 +322,8 @@ struct page {
 	uint64_t run; /* names what loggers keep; writer: the supervisor */
 	struct page_restart restart;
 	uint64_t incarnations; /* given out so far; writer: the manager */
-	uint32_t
-		maintenance; /* replicas are not started again, hangs let be; writer: the manager */
-	uint32_t records;    /* a stage records determinants; writer: the supervisor */
+	uint32_t maintenance;  /* see manager_orders.c; writer: the manager */
+	uint32_t records;      /* a stage records determinants; writer: the supervisor */
 	struct page_doubt doubt;
 	struct page_ingress ingress __attribute__((aligned(64)));
 	struct page_egress egress __attribute__((aligned(64)));

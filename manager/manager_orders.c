@@ -62,7 +62,7 @@ static const char *obey(struct manager *self, const char *text)
 		      strcmp(word, "resync") == 0;
 
 	if (strcmp(text, "maintenance on") == 0 || strcmp(text, "maintenance off") == 0) {
-		maintain(self, text[strlen("maintenance o")] == 'n');
+		maintain(self, strcmp(text, "maintenance on") == 0);
 		return NULL;
 	}
 	if (strcmp(text, "drain") == 0) {

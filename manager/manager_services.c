@@ -98,7 +98,6 @@ void manager_service_lost(struct manager *self, uint32_t service, uint64_t now_n
 		record->kind = self->services[service].hangs ? FAILOVER_HANG : FAILOVER_DEATH;
 		record->detected_ns = now_ns;
 	}
-	counter_add(&shown->restarts, 1);
 	shown->pid = 0;
 	self->services[service].hangs = false;
 	self->services[service].due_ns = due_ns > now_ns ? due_ns : now_ns;

@@ -79,8 +79,6 @@ static void digest_seen(void *context, const struct outcome_source *source,
 	counter_add(&counts->digests_compared, 1);
 	if (note->digest == header->digest)
 		return;
-	if (counts->digest_mismatches == 0)
-		atomic_write_relaxed(&counts->mismatch_batch, header->batch_no);
 	atomic_add_seq_cst(&counts->digest_mismatches, 1ull);
 	raise_doubt(stage, note, source->replica, header);
 }

@@ -276,7 +276,6 @@ void processes_lose_power(void)
 	page->magic = PAGE_MAGIC;
 	page->records = world.plan->recorded[0] || world.plan->recorded[1];
 	page->restart.wanted = 1;
-	page->egress.mismatch_batch = NO_BATCH;
 	memset(&supervisor, 0, sizeof(supervisor));
 	supervisor.process = process_start(PROCESS_SUPERVISOR, "supervisor", supervisor_main, NULL);
 	supervisor.process->slowness = 1;
