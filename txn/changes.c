@@ -1,23 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What changed since the base values: lists by shard, images for folds, and the way back. */
+/* What changed since the base values: lists by shard, passes over them, and the way back. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/atomics.h"
 #include "core/mutants.h"
 #include "txn/engine.h"
 
-#define STEP_ENTRIES 1024 /* that count as progress */
+#define PREFETCH_PLACES 8
 
 /* The change lists grow by doubling, rarely and only upwards. */
-static void *grown(void *list, uint32_t count, uint32_t *capacity, size_t item_bytes)
+static void *grown(void *list, uint64_t first, uint64_t end, uint32_t *capacity, size_t item_bytes)
 {
-	if (count < *capacity)
+	uint64_t from = *capacity - 1, to = *capacity * 2ull - 1;
+	uint8_t *bigger;
+
+	if (end - first < *capacity)
 		return list;
 	*capacity *= 2;
-	list = realloc(list, *capacity * item_bytes);
-	BUG_ON(list == NULL);
-	return list;
+	bigger = malloc(*capacity * item_bytes);
+	BUG_ON(bigger == NULL);
+	for (uint64_t place = first; place != end; place++)
+		memcpy(bigger + (place & to) * item_bytes,
+			(uint8_t *)list + (place & from) * item_bytes, item_bytes);
+	free(list);
+	return bigger;
+}
+
+static struct dirty *dirty_at(const struct engine_shard *shard, uint64_t place)
+{
+	return &shard->dirty[place & (shard->dirty_capacity - 1)];
+}
+
+static struct tombstone *tombstone_at(const struct engine_shard *shard, uint64_t place)
+{
+	return &shard->tombstones[place & (shard->tombstones_capacity - 1)];
 }
 
 void change_mark(struct engine *engine, struct engine_shard *shard, uint32_t table, uint32_t number)
@@ -27,9 +43,9 @@ void change_mark(struct engine *engine, struct engine_shard *shard, uint32_t tab
 	if (entry->dirty || (MUTANT(LOSE_IMAGE) && number % 4 == 3))
 		return;
 	entry->dirty = 1;
-	shard->dirty = grown(shard->dirty, shard->dirty_count, &shard->dirty_capacity,
-		sizeof(*shard->dirty));
-	shard->dirty[shard->dirty_count++] = (struct dirty){table, number};
+	shard->dirty = grown(shard->dirty, shard->dirty_places.first, shard->dirty_end,
+		&shard->dirty_capacity, sizeof(*shard->dirty));
+	*dirty_at(shard, shard->dirty_end++) = (struct dirty){table, number};
 }
 
 void change_erased(struct engine *engine, struct engine_shard *shard, uint32_t table,
@@ -39,40 +55,12 @@ void change_erased(struct engine *engine, struct engine_shard *shard, uint32_t t
 
 	if (MUTANT(LOSE_TOMBSTONE))
 		return;
-	shard->tombstones = grown(shard->tombstones, shard->sums.tombstones_count,
-		&shard->tombstones_capacity, sizeof(*shard->tombstones));
-	tombstone = &shard->tombstones[shard->sums.tombstones_count++];
+	shard->tombstones = grown(shard->tombstones, shard->tombstone_places.first,
+		shard->sums.tombstones_end, &shard->tombstones_capacity,
+		sizeof(*shard->tombstones));
+	tombstone = tombstone_at(shard, shard->sums.tombstones_end++);
 	*tombstone = (struct tombstone){.version = version, .table = table};
 	memcpy(tombstone->key, key, engine->tables[table].spec.key_bytes);
-}
-
-static void base_advanced(struct engine *engine, struct engine_shard *shard, uint64_t next_id)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < shard->dirty_count; i++) {
-		struct dirty *dirty = &shard->dirty[i];
-		struct entry *entry = table_entry(&engine->tables[dirty->table], dirty->entry);
-
-		if (i % STEP_ENTRIES == 0)
-			counter_add(engine->progress, 1);
-		if (!entry->live || entry->version < next_id)
-			entry->dirty = 0;
-		else
-			shard->dirty[kept++] = *dirty;
-	}
-	shard->dirty_count = kept;
-	kept = 0;
-	for (uint32_t i = 0; i < shard->sums.tombstones_count; i++)
-		if (shard->tombstones[i].version >= next_id)
-			shard->tombstones[kept++] = shard->tombstones[i];
-	shard->sums.tombstones_count = kept;
-}
-
-void engine_base_advanced(struct engine *engine, uint64_t next_id)
-{
-	for (uint32_t w = 0; w < engine->workers; w++)
-		base_advanced(engine, &engine->shards[w], next_id);
 }
 
 static uint32_t copy_tombstone(const struct engine *engine, const struct tombstone *tombstone,
@@ -92,12 +80,10 @@ static uint32_t copy_tombstone(const struct engine *engine, const struct tombsto
 	return bytes;
 }
 
-static uint32_t copy_entry(const struct engine *engine, const struct dirty *dirty, uint8_t *out)
+static uint32_t copy_entry(const struct table *table, const struct entry *entry, uint8_t *out)
 {
-	const struct table *table = &engine->tables[dirty->table];
-	struct entry *entry = table_entry(table, dirty->entry);
 	struct fold_image image = {
-		.table = (uint8_t)dirty->table,
+		.table = (uint8_t)table->number,
 		.key_bytes = (uint8_t)table->spec.key_bytes,
 		.value_bytes = (uint8_t)table->spec.value_bytes,
 		.home = (uint16_t)entry->home,
@@ -105,76 +91,153 @@ static uint32_t copy_entry(const struct engine *engine, const struct dirty *dirt
 		.version = entry->version,
 	};
 
-	if (!entry->live)
-		return 0; /* its tombstone tells */
 	memcpy(out, &image, sizeof(image));
 	memcpy(out + sizeof(image), entry->key, table->spec.key_bytes + table->spec.value_bytes);
 	return fold_image_bytes(table->spec.key_bytes, table->spec.value_bytes);
 }
 
-uint32_t engine_changes_left(const struct engine *engine, uint32_t at)
+void engine_pass_begin(struct engine *engine, bool copies)
 {
-	uint32_t changes = 0;
+	for (uint32_t w = 0; w < engine->workers; w++) {
+		struct engine_shard *shard = &engine->shards[w];
 
-	for (uint32_t w = 0; w < engine->workers; w++)
-		changes += engine->shards[w].sums.tombstones_count + engine->shards[w].dirty_count;
-	return changes - at;
+		if (copies) {
+			shard->dirty_places.cursor = shard->dirty_places.first;
+			shard->tombstone_places.cursor = shard->tombstone_places.first;
+		} else {
+			shard->dirty_places.cursor = shard->dirty_passed;
+			shard->tombstone_places.cursor = shard->sums.tombstones_end;
+		}
+	}
 }
 
-/* The change at a place of the whole list: the tombstones of all shards come first. */
-static uint32_t copy_change(const struct engine *engine, uint32_t at, uint8_t *out)
+uint64_t engine_pass_left(const struct engine *engine)
 {
+	uint64_t changes = 0;
+
 	for (uint32_t w = 0; w < engine->workers; w++) {
 		const struct engine_shard *shard = &engine->shards[w];
 
-		if (at < shard->sums.tombstones_count)
-			return copy_tombstone(engine, &shard->tombstones[at], out);
-		at -= shard->sums.tombstones_count;
+		changes += shard->dirty_end - shard->dirty_places.cursor +
+			   shard->sums.tombstones_end - shard->tombstone_places.cursor;
 	}
-	for (uint32_t w = 0; w < engine->workers; w++) {
-		if (at < engine->shards[w].dirty_count)
-			return copy_entry(engine, &engine->shards[w].dirty[at], out);
-		at -= engine->shards[w].dirty_count;
-	}
-	return 0;
+	return changes;
 }
 
-uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t *out,
-	uint32_t capacity_bytes, uint32_t *images)
+/* Whether there is one more tombstone; those of all shards come first. */
+static const struct tombstone *next_tombstone(struct engine *engine)
 {
-	uint32_t bytes = 0, left = engine_changes_left(engine, *at);
+	for (uint32_t w = 0; w < engine->workers; w++) {
+		struct engine_shard *shard = &engine->shards[w];
+
+		if (shard->tombstone_places.cursor < shard->sums.tombstones_end)
+			return tombstone_at(shard, shard->tombstone_places.cursor++);
+	}
+	return NULL;
+}
+
+static void prefetch(const struct engine *engine, const struct dirty *dirty)
+{
+	const struct table *table = &engine->tables[dirty->table];
+	const uint8_t *entry = (const uint8_t *)table_entry(table, dirty->entry);
+
+	for (uint32_t at = 0; at < table->stride; at += LINE_BYTES)
+		__builtin_prefetch(entry + at, 1);
+}
+
+/* One that changes from now on is listed anew. */
+static const struct dirty *next_dirty(struct engine *engine)
+{
+	for (uint32_t w = 0; w < engine->workers; w++) {
+		struct engine_shard *shard = &engine->shards[w];
+		uint64_t place = shard->dirty_places.cursor;
+		const struct dirty *dirty = dirty_at(shard, place);
+
+		if (place == shard->dirty_end)
+			continue;
+		if (place == shard->dirty_passed) {
+			table_entry(&engine->tables[dirty->table], dirty->entry)->dirty = 0;
+			shard->dirty_passed++;
+		}
+		shard->dirty_places.cursor++;
+		if (shard->dirty_end - place > PREFETCH_PLACES)
+			prefetch(engine, dirty_at(shard, place + PREFETCH_PLACES));
+		return dirty;
+	}
+	return NULL;
+}
+
+uint32_t engine_pass_copy(struct engine *engine, uint8_t *out, uint32_t capacity_bytes,
+	uint32_t *images, bool *sound)
+{
+	const struct tombstone *tombstone;
+	const struct dirty *dirty;
+	uint32_t bytes = 0;
 
 	*images = 0;
-	while (left-- > 0 &&
-		capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)) {
-		uint32_t copied = copy_change(engine, (*at)++, out + bytes);
+	*sound = true;
+	while (capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)) {
+		const struct table *table;
+		const struct entry *entry;
 
-		*images += copied > 0;
-		bytes += copied;
+		if ((tombstone = next_tombstone(engine)) != NULL) {
+			bytes += copy_tombstone(engine, tombstone, out + bytes);
+			++*images;
+			continue;
+		}
+		if ((dirty = next_dirty(engine)) == NULL)
+			break;
+		table = &engine->tables[dirty->table];
+		entry = table_entry(table, dirty->entry);
+		if (!entry->live)
+			continue; /* its tombstone tells */
+		*sound &= table_image_hash(table, entry) == entry->image_hash;
+		bytes += copy_entry(table, entry, out + bytes);
+		++*images;
 	}
 	return bytes;
 }
 
-bool engine_changes_sound(const struct engine *engine, uint32_t at, uint32_t end)
+void engine_pass_over(struct engine *engine, uint64_t changes)
 {
-	uint32_t first = 0;
+	while (changes-- > 0 && (next_tombstone(engine) != NULL || next_dirty(engine) != NULL))
+		;
+}
 
-	for (uint32_t w = 0; w < engine->workers; w++)
-		first += engine->shards[w].sums.tombstones_count;
+void engine_pass_end(struct engine *engine, uint64_t next_id)
+{
+	struct change_mark *mark;
+
+	/* The base values are far behind: what is between the last two is forgotten together. */
+	if (engine->marks_count == CHANGE_MARKS_MAX)
+		engine->marks_count--;
+	mark = &engine->marks[engine->marks_count++];
+	mark->next_id = next_id;
 	for (uint32_t w = 0; w < engine->workers; w++) {
-		const struct engine_shard *shard = &engine->shards[w];
-
-		for (uint32_t i = at > first ? at - first : 0;
-			i < shard->dirty_count && first + i < end; i++) {
-			const struct table *table = &engine->tables[shard->dirty[i].table];
-			const struct entry *entry = table_entry(table, shard->dirty[i].entry);
-
-			if (entry->live && table_image_hash(table, entry) != entry->image_hash)
-				return false;
-		}
-		first += shard->dirty_count;
+		mark->dirty[w] = engine->shards[w].dirty_end;
+		mark->tombstones[w] = engine->shards[w].sums.tombstones_end;
 	}
-	return true;
+}
+
+void engine_base_advanced(struct engine *engine, uint64_t next_id)
+{
+	uint32_t done = 0;
+
+	while (done < engine->marks_count && engine->marks[done].next_id <= next_id)
+		done++;
+	if (done == 0)
+		return;
+	for (uint32_t w = 0; w < engine->workers; w++) {
+		struct engine_shard *shard = &engine->shards[w];
+		const struct change_mark *mark = &engine->marks[done - 1];
+
+		shard->dirty_places.first = mark->dirty[w];
+		shard->tombstone_places.first = mark->tombstones[w];
+	}
+	engine->marks_count -= done;
+	memmove(engine->marks, engine->marks + done,
+		engine->marks_count * sizeof(engine->marks[0]));
+	engine_pass_begin(engine, false);
 }
 
 enum status engine_load(struct engine *engine, const struct fold_image *image, const uint8_t *key,

@@ -87,8 +87,24 @@ struct engine_sums {
 	uint64_t state_digest; /* this shard's part */
 	uint64_t batch_digest; /* grows with each transaction; the caller takes and zeroes it */
 	uint32_t batch_aborted;
-	uint32_t tombstones_count;
+	uint64_t tombstones_end;
 };
+
+/*
+ * A list of what changed, by place: places count on. Items before the first are forgotten, as the
+ * base values have them; those before the cursor the pass has been at. See engine_pass_begin.
+ */
+struct change_places {
+	uint64_t first, cursor;
+};
+
+/* All that changed below next_id is before these places, and nothing that changed later is. */
+struct change_mark {
+	uint64_t next_id;
+	uint64_t dirty[WORKERS_MAX], tombstones[WORKERS_MAX];
+};
+
+#define CHANGE_MARKS_MAX 4
 
 struct engine_shard {
 	struct engine_sums sums, saved;
@@ -96,10 +112,12 @@ struct engine_shard {
 	uint32_t undo_count;
 	uint32_t timers_count;
 	uint32_t *timer_heads;
-	struct dirty *dirty;
-	uint32_t dirty_count, dirty_capacity;
+	struct dirty *dirty; /* the item of a place is at it mod the capacity, a power of two */
+	uint32_t dirty_capacity, tombstones_capacity;
 	struct tombstone *tombstones;
-	uint32_t tombstones_capacity;
+	struct change_places dirty_places, tombstone_places;
+	uint64_t dirty_end;
+	uint64_t dirty_passed; /* from here on entries that are listed are marked so, once each */
 	uint8_t number;
 } __attribute__((aligned(64)));
 
@@ -111,6 +129,8 @@ struct engine {
 	bool tracks; /* digests and changes; false when unprotected */
 	bool parallel;
 	struct engine_shard shards[WORKERS_MAX];
+	struct change_mark marks[CHANGE_MARKS_MAX]; /* oldest first */
+	uint32_t marks_count;
 	uint64_t timer_now; /* quanta that have fired */
 	uint64_t *expired;  /* scratch for sorting a bucket */
 	engine_expire expire;
@@ -189,23 +209,36 @@ static inline bool engine_crosses_quantum(uint64_t from_ns, uint64_t to_ns)
 	return from_ns / TIMER_QUANTUM_NS != to_ns / TIMER_QUANTUM_NS;
 }
 
-/* Serial: forgets changes with versions below next_id: the base values have them. */
+/*
+ * Serial. A pass over what changed since the base values, some changes at a time, between batches,
+ * so that no packet waits for millions of them: what changes again behind the pass is listed again
+ * at the end, and comes once more. The images that it copied, in their order, are base values as of
+ * where none is left (as live migration copies memory: Clark et al., NSDI'05, section 3). copies:
+ * from the oldest change on; else only over those that no pass was at yet, so that they can be
+ * forgotten in one go when another replica's fold has become base values.
+ */
+void engine_pass_begin(struct engine *engine, bool copies);
+uint64_t engine_pass_left(const struct engine *engine);
+
+/*
+ * Copies images, as many as fit; returns bytes written; *images counts them. A key's tombstone
+ * comes before its image. *sound: whether entries were what they were when they changed; else the
+ * memory under them is bad, and nobody may take them for base values.
+ */
+uint32_t engine_pass_copy(struct engine *engine, uint8_t *out, uint32_t capacity_bytes,
+	uint32_t *images, bool *sound);
+
+/* So many without copying them. */
+void engine_pass_over(struct engine *engine, uint64_t changes);
+
+/* None is left, and next_id is the next packet's: what changed so far can be forgotten one day. */
+void engine_pass_end(struct engine *engine, uint64_t next_id);
+
+/*
+ * Serial: the base values have all below next_id; what a pass ended on below that is forgotten. A
+ * pass under way begins anew: it may have copied a tombstone whose key's image is forgotten now.
+ */
 void engine_base_advanced(struct engine *engine, uint64_t next_id);
-
-/*
- * Serial: copies images of what changed, from *at (0 to start) on, as many as fit; *at moves on.
- * Returns bytes written; *images counts them. Done when engine_changes_left is 0. A key's tombstone
- * comes before its image.
- */
-uint32_t engine_copy_changes(const struct engine *engine, uint32_t *at, uint8_t *out,
-	uint32_t capacity_bytes, uint32_t *images);
-uint32_t engine_changes_left(const struct engine *engine, uint32_t at);
-
-/*
- * Serial: whether the entries among the changes from `at` to `end` are what they were when they
- * changed; else the memory under them is bad, and nobody may take them for base values.
- */
-bool engine_changes_sound(const struct engine *engine, uint32_t at, uint32_t end);
 
 /* Serial: loads one base value into empty tables. Errors: CORRUPT (unknown table, wrong sizes),
  * FULL. */

@@ -9,6 +9,11 @@
 #define FOLD_LOST_NS 10000000000ull
 #define SHOW_BATCHES 1024
 #define ATTACH_TRIES 100
+/* So many fit any block. */
+#define FOLD_IMAGES                                                                                \
+	((FOLD_BYTES_MAX - (uint32_t)sizeof(struct fold_header)) /                                 \
+		fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX))
+#define PASS_BLOCKS_MAX 8 /* between two batches */
 
 bool runner_leads(const struct runner *self)
 {
@@ -338,36 +343,38 @@ static enum status publish(struct runner *self, uint32_t bytes)
 	return status;
 }
 
-/* One block of a fold. */
-static enum status fold_block(struct runner *self, uint32_t part, uint32_t *at)
+/* One block of a fold. Errors: BLOCKED, SEALED; CORRUPT: the memory under the state is bad. */
+static enum status fold_block(struct runner *self, bool may_be_last)
 {
+	struct engine *engine = &self->replica.engine;
 	struct fold_header *header;
 	void *out;
-	uint32_t images, bytes, from = *at;
-	enum status status;
+	uint32_t images, bytes;
+	bool sound;
+	enum status status = reserve(self, FOLD_BYTES_MAX, &out);
 
-	counter_add(&self->self->progress, 1);
-	while ((status = reserve(self, FOLD_BYTES_MAX, &out)) == STATUS_BLOCKED)
-		wait_round(self, WAIT_OUTPUT, NULL, 0);
 	if (status != STATUS_OK)
 		return status;
+	counter_add(&self->self->progress, 1);
 	header = out;
-	bytes = engine_copy_changes(&self->replica.engine, at, (uint8_t *)(header + 1),
-		FOLD_BYTES_MAX - (uint32_t)sizeof(*header), &images);
-	if (!engine_changes_sound(&self->replica.engine, from, *at) && !MUTANT(FOLD_UNSOUND))
+	bytes = engine_pass_copy(engine, (uint8_t *)(header + 1),
+		FOLD_BYTES_MAX - (uint32_t)sizeof(*header), &images, &sound);
+	if (!sound && !MUTANT(FOLD_UNSOUND))
 		return STATUS_CORRUPT;
 	*header = (struct fold_header){
 		.magic = FOLD_MAGIC,
 		.batch_no = self->next_batch - 1 + MUTANT(STALE_FOLD),
-		.base_line = self->fold_position,
-		.state_digest = engine_state_digest(&self->replica.engine),
+		.base_line = self->input.position,
+		.state_digest = engine_state_digest(engine),
 		.bytes = bytes + (uint32_t)sizeof(*header),
 		.images = images,
-		.part = part,
-		.last = engine_changes_left(&self->replica.engine, *at) == 0,
+		.part = self->fold_part++,
+		.last = may_be_last && engine_pass_left(engine) == 0,
 		.next_id = self->next_id,
 	};
-	return publish(self, header->bytes);
+	status = publish(self, header->bytes);
+	FAULT_POINT(FOLD_BLOCK);
+	return status;
 }
 
 /*
@@ -405,35 +412,82 @@ static bool fold_is_pending(const struct runner *self, uint64_t base_batch)
 	       mono_ns() < self->folded_ns + FOLD_LOST_NS;
 }
 
-/* Publishes what changed since the base values, if this replica folds and a fold is due. */
+/* What is left goes at once: the state is that of now. */
+static enum status end_pass(struct runner *self)
+{
+	struct engine *engine = &self->replica.engine;
+	enum status status = STATUS_OK;
+
+	if (self->folds) {
+		replica_keep_counters(&self->replica, self->next_id);
+		do
+			status = fold_block(self, true);
+		while (status == STATUS_OK && engine_pass_left(engine) > 0);
+	} else {
+		engine_pass_over(engine, UINT64_MAX);
+	}
+	if (status != STATUS_OK)
+		return status;
+	engine_pass_end(engine, self->next_id);
+	self->passes = false;
+	self->fold_batch = self->next_batch;
+	self->fold_position = self->input.position;
+	self->folded_ns = mono_ns();
+	if (!self->folds)
+		return STATUS_OK;
+	atomic_write_release(&self->stage->folded_batch, self->fold_batch);
+	FAULT_POINT(FOLD_PUBLISHED);
+	return STATUS_OK;
+}
+
+/* Goes on with the pass until less is left than the last time, whatever has changed since. */
+static enum status go_on_passing(struct runner *self)
+{
+	struct engine *engine = &self->replica.engine;
+	uint64_t left = engine_pass_left(engine);
+	enum status status = STATUS_OK;
+
+	for (uint32_t blocks = 0; left > FOLD_IMAGES && left + FOLD_IMAGES > self->pass_left &&
+				  blocks < PASS_BLOCKS_MAX && status == STATUS_OK;
+		blocks++) {
+		if (self->folds)
+			status = fold_block(self, false);
+		else
+			engine_pass_over(engine, FOLD_IMAGES);
+		left = engine_pass_left(engine);
+	}
+	self->pass_left = left;
+	return status == STATUS_OK && left <= FOLD_IMAGES ? end_pass(self) : status;
+}
+
+/*
+ * Between batches: forgets what base values have; and passes over what changed since, if that is
+ * due. Errors: fold_block's.
+ */
 static enum status fold_if_due(struct runner *self)
 {
 	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
-	uint32_t at = 0, part = 0;
-	enum status status;
+	bool folds = atomic_read_relaxed(&self->stage->folder) == self->role.options.incarnation;
 
 	if (!self->role.config->protect)
 		return STATUS_OK;
 	if (base_batch > self->base_seen) {
 		engine_base_advanced(&self->replica.engine, self->stage->base_next_id);
 		self->base_seen = base_batch;
+		self->passes = false;
 	}
-	if (atomic_read_relaxed(&self->stage->folder) != self->role.options.incarnation ||
-		fold_is_pending(self, base_batch) ||
-		(!fold_is_due(self) && base_batch >= self->fold_batch))
+	if (self->passes && self->folds == folds && self->folded_for == logger_starts(self))
+		return go_on_passing(self);
+	if (!self->passes && ((self->folds == folds && fold_is_pending(self, base_batch)) ||
+				     (!fold_is_due(self) && base_batch >= self->fold_batch)))
 		return STATUS_OK;
-	self->fold_batch = self->next_batch;
-	self->fold_position = self->input.position;
-	self->folded_ns = mono_ns();
+	self->passes = true;
+	self->folds = folds;
 	self->folded_for = logger_starts(self);
-	replica_keep_counters(&self->replica, self->next_id);
-	do {
-		status = fold_block(self, part++, &at);
-		FAULT_POINT(FOLD_BLOCK);
-	} while (status == STATUS_OK && engine_changes_left(&self->replica.engine, at) > 0);
-	atomic_write_release(&self->stage->folded_batch, self->fold_batch);
-	FAULT_POINT(FOLD_PUBLISHED);
-	return status;
+	self->fold_part = 0;
+	self->pass_left = UINT64_MAX;
+	engine_pass_begin(&self->replica.engine, folds);
+	return go_on_passing(self);
 }
 
 /*
@@ -570,7 +624,8 @@ static enum status work(struct runner *self)
 		outcomes_catch_up(&self->before, self->next_batch); /* the others too */
 	}
 	atomic_write_release(&self->self->next_batch, self->next_batch);
-	return fold_if_due(self);
+	status = fold_if_due(self);
+	return status == STATUS_BLOCKED ? STATUS_OK : status; /* the next batch waits for room too */
 }
 
 /* The journals that bring the next thing to do. */
@@ -605,8 +660,10 @@ enum status runner_serve(struct runner *self)
 			outcomes_catch_up(&self->before, self->next_batch);
 		}
 		if (status == STATUS_EMPTY)
-			status = fold_if_due(self) == STATUS_SEALED ? STATUS_SEALED : STATUS_EMPTY;
-		if (status == STATUS_EMPTY || status == STATUS_BLOCKED) {
+			status = fold_if_due(self);
+		if (status == STATUS_OK && self->passes)
+			continue;
+		if (status == STATUS_OK || status == STATUS_EMPTY || status == STATUS_BLOCKED) {
 			if (self->idle.rounds == 1)
 				replica_show(&self->replica, &self->self->figures);
 			wait_round(self, self->waits_for, waits, waits_of(self, waits));

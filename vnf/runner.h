@@ -43,10 +43,14 @@ struct runner {
 	struct batch_view batch; /* the input's next one, once it is open */
 	bool batch_is_open;
 	uint64_t next_batch;
-	uint64_t fold_batch;	/* the last fold published: all below it */
+	/* The pass over what changed, or the last one; who folds publishes what it copies. */
+	bool passes, folds;
+	uint32_t fold_part;
+	uint64_t pass_left;	/* changes, when it went on last */
+	uint64_t folded_for;	/* the how-manieth logger it is published for */
+	uint64_t fold_batch;	/* the last one ended there: all below it */
 	uint64_t fold_position; /* of the base, there */
 	uint64_t folded_ns;
-	uint64_t folded_for; /* the how-manieth logger it was published for */
 	uint64_t next_id;    /* of the first packet not yet executed */
 	bool ended;	     /* the end of the input is executed */
 	uint64_t base_seen;  /* of the page, already forgotten */

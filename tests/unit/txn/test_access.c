@@ -201,16 +201,18 @@ static void rebuild(struct way *way, const uint32_t *capacity, uint32_t workers)
 	struct decision decision = way->access.decision;
 	const struct fold_image *image;
 	const uint8_t *key, *value;
-	uint32_t at = 0, count, offset = 0;
+	uint32_t count, offset = 0;
+	bool sound;
 
 	access_close(&way->access);
 	for (uint32_t t = 0; t < TABLES; t++)
 		for (uint32_t i = 0; i < old.tables[t].spec.capacity; i++)
 			if (table_entry(&old.tables[t], i)->live)
 				change_mark(&old, &old.shards[0], t, i);
-	fold->bytes = 64 + engine_copy_changes(&old, &at, (uint8_t *)(fold + 1),
-				   sizeof(images) - 512, &count);
-	assert_int_equal(engine_changes_left(&old, at), 0);
+	engine_pass_begin(&old, true);
+	fold->bytes = 64 + engine_pass_copy(&old, (uint8_t *)(fold + 1), sizeof(images) - 512,
+				   &count, &sound);
+	assert_true(engine_pass_left(&old) == 0);
 	open_engine(way, capacity, old.hash_seed + 1, workers);
 	way->access.decision.forced = decision.forced;
 	while ((image = fold_image_next(fold, &offset, &key, &value)) != NULL)

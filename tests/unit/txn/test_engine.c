@@ -145,7 +145,8 @@ static void test_layout_never_shows(void **state)
 	struct model model_a = {0}, model_b = {0}, model_c = {0};
 	uint64_t start;
 	uint8_t images[64 * 1024];
-	uint32_t at = 0, count, bytes, offset = 0;
+	uint32_t count, bytes, offset = 0;
+	bool sound;
 	struct fold_header *fold = (struct fold_header *)images;
 	const struct fold_image *image;
 	const uint8_t *key, *value;
@@ -164,8 +165,9 @@ static void test_layout_never_shows(void **state)
 	assert_true(engine_state_digest(&a) == engine_state_digest(&b) &&
 		    engine_batch_digest(&a) == engine_batch_digest(&b));
 	engine_base_advanced(&b, 0);
-	bytes = engine_copy_changes(&a, &at, (uint8_t *)(fold + 1), sizeof(images) - 256, &count);
-	while (engine_changes_left(&a, at) > 0 || bytes > 0) {
+	engine_pass_begin(&a, true);
+	bytes = engine_pass_copy(&a, (uint8_t *)(fold + 1), sizeof(images) - 256, &count, &sound);
+	while (engine_pass_left(&a) > 0 || bytes > 0) {
 		*fold = (struct fold_header){.magic = FOLD_MAGIC,
 			.bytes = bytes + 64,
 			.images = count};
@@ -173,9 +175,10 @@ static void test_layout_never_shows(void **state)
 		while ((image = fold_image_next(fold, &offset, &key, &value)) != NULL)
 			if ((image->flags & IMAGE_TOMBSTONE) == 0)
 				assert_int_equal(engine_load(&c, image, key, value), STATUS_OK);
-		bytes = engine_copy_changes(&a, &at, (uint8_t *)(fold + 1), sizeof(images) - 256,
-			&count);
+		bytes = engine_pass_copy(&a, (uint8_t *)(fold + 1), sizeof(images) - 256, &count,
+			&sound);
 	}
+	engine_pass_end(&a, 3000);
 	assert_true(engine_state_digest(&c) == engine_state_digest(&a));
 	model_c = model_a;
 	engine_batch_zero(&a);
@@ -188,8 +191,11 @@ static void test_layout_never_shows(void **state)
 		one_transaction(&c, &model_c, id);
 	assert_true(engine_state_digest(&a) == engine_state_digest(&c) &&
 		    engine_batch_digest(&a) == engine_batch_digest(&c));
+	engine_pass_over(&a, UINT64_MAX);
+	engine_pass_end(&a, 6000);
 	engine_base_advanced(&a, 6000);
-	assert_int_equal(engine_changes_left(&a, 0), 0);
+	engine_pass_begin(&a, true);
+	assert_true(engine_pass_left(&a) == 0);
 	engine_close(&a);
 	engine_close(&b);
 	engine_close(&c);
@@ -308,6 +314,9 @@ static void test_flip(void **state)
 	struct engine *engine = calloc(1, sizeof(*engine));
 	struct txn txn;
 	uint64_t digest, *value;
+	uint8_t image[fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)];
+	uint32_t images;
+	bool sound;
 
 	(void)state;
 	open_engine(engine, 1, 1, NULL);
@@ -319,13 +328,20 @@ static void test_flip(void **state)
 		assert_true(txn_end(&txn));
 	}
 	digest = engine_state_digest(engine);
-	assert_true(engine_changes_sound(engine, 0, 3));
-	engine_flip(engine);
-	assert_int_equal(engine_state_digest(engine), digest);
-	assert_true(engine_changes_sound(engine, 0, 1));
-	assert_false(engine_changes_sound(engine, 1, 2));
-	assert_true(engine_changes_sound(engine, 2, 3));
-	assert_false(engine_changes_sound(engine, 0, engine_changes_left(engine, 0)));
+	for (uint32_t flips = 0; flips < 2; flips++) {
+		engine_pass_begin(engine, true);
+		for (uint64_t key = 0; key < 3; key++) {
+			assert_int_not_equal(engine_pass_copy(engine, image, sizeof(image), &images,
+						     &sound),
+				0);
+			assert_int_equal(images, 1);
+			assert_true(sound == (flips == 0 || key != 1));
+		}
+		if (flips > 0)
+			break;
+		engine_flip(engine);
+		assert_int_equal(engine_state_digest(engine), digest);
+	}
 	txn_begin(&txn, engine, 20, 2000, HOME_NONE);
 	for (uint64_t key = 0; key < 3; key++)
 		assert_int_equal(*(const uint64_t *)txn_read(&txn, 0, &key), key == 1 ? 101 : 100);

@@ -418,17 +418,19 @@ static void post_counts(const void *self, struct vnf_packet *packet)
 	vnf_push(packet, 0, packet->id);
 }
 
-static void copy_state(struct replica *to, const struct replica *from)
+static void copy_state(struct replica *to, struct replica *from)
 {
 	static uint8_t bytes[FOLD_BYTES_MAX] __attribute__((aligned(8)));
 	struct fold_header *header = (struct fold_header *)bytes;
 	const struct fold_image *image;
 	const uint8_t *key, *value;
-	uint32_t at = 0, images = 0, offset = 0;
-	uint32_t used = engine_copy_changes(&from->engine, &at, bytes + sizeof(*header),
-		sizeof(bytes) - sizeof(*header), &images);
+	uint32_t images, offset = 0, used;
+	bool sound;
 
-	assert_int_equal(engine_changes_left(&from->engine, at), 0);
+	engine_pass_begin(&from->engine, true);
+	used = engine_pass_copy(&from->engine, bytes + sizeof(*header),
+		sizeof(bytes) - sizeof(*header), &images, &sound);
+	assert_true(sound && engine_pass_left(&from->engine) == 0);
 	*header = (struct fold_header){.magic = FOLD_MAGIC,
 		.bytes = (uint32_t)sizeof(*header) + used,
 		.images = images};
