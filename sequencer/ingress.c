@@ -8,6 +8,8 @@
 #include "core/packet_id.h"
 
 #define TICK_NS 1000000000ull
+#define AHEAD_BATCHES 32
+#define GATHER_NS 100000
 
 static enum status reserve(struct ingress *ingress, uint64_t now_ns)
 {
@@ -56,6 +58,19 @@ static enum status receive(struct ingress *ingress)
 	if (ingress->batch.header->count > 0)
 		return STATUS_OK;
 	return ingress->ports_ended == (1u << ingress->ports_count) - 1 ? STATUS_END : STATUS_EMPTY;
+}
+
+/*
+ * A batch costs every thread of the chain a turn. While they are behind, one that has room waits
+ * for more packets: it would only wait behind the others otherwise.
+ */
+static bool gathers(struct ingress *ingress, uint64_t now_ns)
+{
+	if (ingress->gathers_since_ns == 0)
+		ingress->gathers_since_ns = now_ns;
+	return !batch_is_full(&ingress->batch) &&
+	       ingress->next_batch > atomic_read_relaxed(ingress->released) + AHEAD_BATCHES &&
+	       now_ns < ingress->gathers_since_ns + GATHER_NS;
 }
 
 /* The packet clock: the source's or the wall's, never going back. */
@@ -188,7 +203,11 @@ uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns
 		(void)batch_add(&ingress->batch, RECORD_END, 0, &record);
 		record->clock_ns = ingress->clock_ns;
 		ingress->ended = true;
+	} else if (gathers(ingress, now_ns)) {
+		*status = STATUS_EMPTY;
+		return 0;
 	}
+	ingress->gathers_since_ns = 0;
 	set_clocks(ingress, wall_ns);
 	count = ingress->batch.header->count;
 	*status = publish(ingress, now_ns);

@@ -363,6 +363,7 @@ static enum status open_ingress(struct sequencer *self, char *error)
 	}
 	status = journal_writer_open(&self->ingress.writer, &self->base.journal, 0);
 	self->ingress.counts = &self->role.page->ingress;
+	self->ingress.released = &self->role.page->egress.batches;
 	self->ingress.ports = self->ports;
 	self->ingress.ports_count = config->ports_count;
 	self->ingress.trace_clock = config_trace_clock(config);

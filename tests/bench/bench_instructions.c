@@ -66,6 +66,7 @@ static void set_up(const struct config *config, const char *traffic, uint32_t co
 	open_journal(&base, false);
 	must(journal_writer_open(&ingress.writer, &base, 0), "base journal");
 	ingress.counts = &page->ingress;
+	ingress.released = &page->egress.batches;
 	ingress.ports = ports;
 	ingress.ports_count = 1;
 	ingress.trace_clock = true;

@@ -216,6 +216,7 @@ static void ports_open(struct sequencer_process *self)
 		.waits = true};
 	self->clock_ns = 1600000000ull * SECOND_NS;
 	ingress->counts = &page->ingress;
+	ingress->released = &page->egress.batches;
 	ingress->ports = self->ports;
 	ingress->ports_count = 2;
 	ingress->trace_clock = plan->seed % 3 != 0;

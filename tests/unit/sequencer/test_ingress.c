@@ -82,6 +82,7 @@ struct life {
 static struct life lives[LIVES_MAX];
 static uint32_t lives_count;
 static struct page_ingress counts;
+static uint64_t released;
 static uint64_t now_ns;
 
 static struct life *begin(uint64_t count, const struct page_admitted *from)
@@ -108,6 +109,7 @@ static struct life *begin(uint64_t count, const struct page_admitted *from)
 			.waits = true};
 	}
 	ingress->counts = &counts;
+	ingress->released = &released;
 	ingress->ports = life->ports;
 	ingress->ports_count = 2;
 	ingress->trace_clock = true;
@@ -123,6 +125,7 @@ static int set_up(void **state)
 	memset(&counts, 0, sizeof(counts));
 	lives_count = 0;
 	now_ns = 5000;
+	released = 1000;
 	return 0;
 }
 
@@ -305,6 +308,36 @@ static void test_ports_that_do_not_resume(void **state)
 	assert_int_equal(ingress_resume_ports(&life->ingress), STATUS_IO);
 }
 
+/* While the chain is behind a batch is published when it is full, or has waited for that. */
+static void test_batches_fill_while_the_chain_is_behind(void **state)
+{
+	struct life *life = begin(100000, &first_life);
+	uint32_t batches = 0;
+
+	(void)state;
+	released = 0;
+	while (work(life, 0) == STATUS_OK)
+		batches++;
+	assert_in_range(batches, 2, 100);
+	assert_int_equal(counts.batches, batches);
+	assert_int_equal(work(life, 0), STATUS_EMPTY);
+	now_ns += 99000;
+	assert_int_equal(work(life, 0), STATUS_EMPTY);
+	now_ns += 1000;
+	assert_int_equal(work(life, 0), STATUS_OK);
+	assert_int_equal(counts.packets, (batches + 4) * BURST * 2);
+	assert_int_equal(work(life, 0), STATUS_EMPTY);
+	life->sources[1].idle = true;
+	life->sources[0].count = life->sources[0].next + BATCH_PACKETS_MAX - 2 * BURST;
+	while (work(life, 0) == STATUS_EMPTY)
+		assert_int_not_equal(life->sources[0].next, life->sources[0].count);
+	assert_int_equal(counts.packets, (batches + 4) * BURST * 2 + BATCH_PACKETS_MAX);
+	/* It has caught up. */
+	life->sources[1].idle = false;
+	released = life->ingress.next_batch;
+	work_some(life, 2);
+}
+
 #define LOGGED 6u
 
 /* What a packet logger would have: batches of two gateways, the second one's last one a tick. */
@@ -475,6 +508,7 @@ int main(void)
 		CASE(test_the_clock_goes_on),
 		CASE(test_epochs_and_the_end),
 		CASE(test_ports_that_do_not_resume),
+		CASE(test_batches_fill_while_the_chain_is_behind),
 		CASE(test_logged_batches_are_repeated),
 		CASE(test_repeated_by_two),
 		CASE(test_a_repeat_that_is_held_back),
