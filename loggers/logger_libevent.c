@@ -5,6 +5,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define IDLE_NS 2000000
 #define IDLE_US 2000
 #define SEGMENT_BYTES_MIN (1u << 20)
+#define TRANSFER_S 10 /* that a reader of base values may stand still */
 
 struct logger_process {
 	struct role role;
@@ -30,6 +32,52 @@ struct logger_process {
 	struct event_base *events;
 	pthread_t server;
 };
+
+/* Base values on their way to a new replica: in a thread of their own, as fast as it loads them. */
+struct base_transfer {
+	struct store *store;
+	uint32_t stage;
+	int fd;
+};
+
+static bool send_chunk(void *context, const void *bytes, uint32_t count)
+{
+	int fd = *(int *)context;
+
+	return bytes_send(fd, &count, sizeof(count)) == STATUS_OK &&
+	       (count == 0 || bytes_send(fd, bytes, count) == STATUS_OK);
+}
+
+static void *transfer_main(void *argument)
+{
+	struct base_transfer *transfer = argument;
+	const struct timeval patience = {.tv_sec = TRANSFER_S};
+
+	/* One that is stopped must not keep what it was to read for ever. */
+	(void)setsockopt(transfer->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	(void)fcntl(transfer->fd, F_SETFL, 0); /* blocking */
+	if (store_read_base(transfer->store, transfer->stage, send_chunk, &transfer->fd) ==
+		STATUS_OK)
+		(void)send_chunk(&transfer->fd, NULL, 0);
+	close(transfer->fd); /* cut off: the reader sees that the end is missing */
+	free(transfer);
+	return NULL;
+}
+
+static void start_transfer(struct store *store, uint32_t stage, int fd)
+{
+	struct base_transfer *transfer = malloc(sizeof(*transfer));
+	pthread_t thread;
+
+	if (transfer != NULL)
+		*transfer = (struct base_transfer){store, stage, fd};
+	if (transfer == NULL || pthread_create(&thread, NULL, transfer_main, transfer) != 0) {
+		free(transfer);
+		close(fd);
+		return;
+	}
+	pthread_detach(thread);
+}
 
 static bool append_chunk(void *context, const void *bytes, uint32_t count)
 {
@@ -63,11 +111,14 @@ static void on_request(struct bufferevent *events, void *argument)
 	if (evbuffer_get_length(bufferevent_get_input(events)) < sizeof(request))
 		return;
 	bufferevent_read(events, &request, sizeof(request));
-	if (request.magic == SERVE_MAGIC && request.kind == SERVE_BASE)
-		status = store_read_base(self->logger.store, request.stage, append_chunk, out);
-	else if (request.magic == SERVE_MAGIC &&
-		 request.kind ==
-			 (self->logger.kind == LOGGER_PACKETS ? SERVE_BATCHES : SERVE_OUTCOMES))
+	if (request.magic == SERVE_MAGIC && request.kind == SERVE_BASE) {
+		start_transfer(self->logger.store, request.stage, dup(bufferevent_getfd(events)));
+		bufferevent_free(events);
+		return;
+	}
+	if (request.magic == SERVE_MAGIC &&
+		request.kind ==
+			(self->logger.kind == LOGGER_PACKETS ? SERVE_BATCHES : SERVE_OUTCOMES))
 		status = store_read_batches(self->logger.store, request.first_batch, request.stage,
 			request.count, append_chunk, out);
 	if (status != STATUS_OK) {

@@ -12,7 +12,8 @@
 struct ingress {
 	struct journal_writer writer;
 	struct page_ingress *counts;
-	const uint64_t *released; /* batches: of the page; who is far ahead of it fills its batches */
+	const uint64_t
+		*released; /* batches: of the page; who is far ahead of it fills its batches */
 	struct port *ports;
 	uint32_t ports_count;
 	bool trace_clock;
@@ -27,7 +28,7 @@ struct ingress {
 	bool ended;
 	struct batch_writer batch;
 	uint64_t gathers_since_ns; /* 0: the batch is empty */
-	bool reserved; /* the batch has its room in the journal */
+	bool reserved;		   /* the batch has its room in the journal */
 };
 
 /* Once ports are open: goes on where a former gateway's input ended, or begins. */

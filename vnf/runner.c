@@ -625,7 +625,8 @@ static enum status work(struct runner *self)
 	}
 	atomic_write_release(&self->self->next_batch, self->next_batch);
 	status = fold_if_due(self);
-	return status == STATUS_BLOCKED ? STATUS_OK : status; /* the next batch waits for room too */
+	return status == STATUS_BLOCKED ? STATUS_OK
+					: status; /* the next batch waits for room too */
 }
 
 /* The journals that bring the next thing to do. */

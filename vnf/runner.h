@@ -51,9 +51,9 @@ struct runner {
 	uint64_t fold_batch;	/* the last one ended there: all below it */
 	uint64_t fold_position; /* of the base, there */
 	uint64_t folded_ns;
-	uint64_t next_id;    /* of the first packet not yet executed */
-	bool ended;	     /* the end of the input is executed */
-	uint64_t base_seen;  /* of the page, already forgotten */
+	uint64_t next_id;   /* of the first packet not yet executed */
+	bool ended;	    /* the end of the input is executed */
+	uint64_t base_seen; /* of the page, already forgotten */
 	uint64_t blocked_since_ns;
 	enum replica_wait waits_for; /* where the last work ended in vain */
 	bool passive;

@@ -183,9 +183,9 @@ static void assert_same(const struct engine *engine, const struct model *base)
 {
 	for (uint32_t table = 0; table < 2; table++)
 		for (uint64_t key = 0; key < MODEL_KEYS; key++)
-			assert_true(tables_get(engine, table, key) ==
-				    (base->there[table][key] ? base->value[table][key]
-							     : UINT64_MAX));
+			assert_true(
+				tables_get(engine, table, key) ==
+				(base->there[table][key] ? base->value[table][key] : UINT64_MAX));
 }
 
 /*
