@@ -60,6 +60,35 @@ run() {
 	STATUS=$?
 }
 
+# start_run CHAIN.yaml TRAFFIC [OPTION]...: a run in the background, whose pid is $supervisor; await_end leaves STATUS and the
+# report out.json.
+start_run() {
+	local chain=$1 traffic=$2
+	shift 2
+	rm -rf "$WORK/log" "$WORK/out.json"
+	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$chain" --input "$traffic" --output null: "$@" --run-dir "$RUN_DIR" \
+		--report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
+	supervisor=$!
+	problem=
+}
+await_end() {
+	wait $supervisor
+	STATUS=$?
+}
+
+# until_ready [SECONDS]: until both replicas of its one stage are.
+until_ready() {
+	for _ in $(seq $((${1:-10} * 20))); do
+		"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | grep -c ' ready ' | grep -qx 2 && return 0
+		kill -0 $supervisor 2>/dev/null || break
+		sleep 0.05
+	done
+	return 1
+}
+
+# replica_pid master|slave: of its one stage.
+replica_pid() { "$UNDERSTUDY" status --run-dir "$RUN_DIR" | sed -n "s/.* $1 .*pid \([0-9]*\)\$/\1/p"; }
+
 # why NAME EXPRESSION...: what of the report r is not as each Python expression says; empty if all hold.
 why() {
 	local name=$1

@@ -8,14 +8,10 @@ COUNT=${COUNT:-3000000}
 disk=$WORK/disk
 trap 'mountpoint -q "$disk" && umount "$disk"; clean_up' EXIT
 
-# begin KEY=VALUE...: a run in the background, whose pid is $supervisor; waits until some packets are through.
+# begin KEY=VALUE...: starts a run, and waits until some packets are through.
 begin() {
-	rm -rf "$WORK/log" "$WORK/out.json"
 	chain "$WORK/c.yaml" fold_batches=16 retention=64MiB hang_ms=1000 "$@"
-	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$COUNT" \
-		--output null: --run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
-	supervisor=$!
-	problem=
+	start_run "$WORK/c.yaml" "gen:flows=1000,size=64,count=$COUNT"
 	await_released $((COUNT / 10)) || problem="it never released so many; "
 }
 
@@ -35,11 +31,6 @@ await_released() {
 		sleep 0.02
 	done
 	return 1
-}
-
-await_end() {
-	wait $supervisor
-	STATUS=$?
 }
 
 for durability in process disk; do

@@ -6,13 +6,6 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 ask() { "$UNDERSTUDY" "$@" --run-dir "$RUN_DIR" >"$WORK/ask.out" 2>"$WORK/ask.err"; }
-until_ready() {
-	for _ in $(seq 200); do
-		"$UNDERSTUDY" status --run-dir "$RUN_DIR" 2>/dev/null | grep -c ' ready ' | grep -qx 2 && return 0
-		sleep 0.05
-	done
-	return 1
-}
 # begun WORD...: it is asked for when all is ready, and done.
 begun() { until_ready && ask "$@" || problem+="$*: $(cat "$WORK/ask.err"); "; }
 # refused PATTERN WORD...
@@ -25,12 +18,8 @@ refused() {
 }
 
 for variant in active passive; do
-	rm -rf "$WORK/log"
 	chain "$WORK/c.yaml" "variant=$variant"
-	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input gen:count=1e15,rate=50000 --output null: \
-		--run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
-	supervisor=$!
-	problem=
+	start_run "$WORK/c.yaml" gen:count=1e15,rate=50000
 	begun switchover edge
 	begun resync edge/1
 	begun switchover edge
@@ -46,7 +35,7 @@ for variant in active passive; do
 	begun maintenance on
 	ask inject 'kill edge/slave'
 	sleep 0.5
-	pid=$("$UNDERSTUDY" status --run-dir "$RUN_DIR" | sed -n 's/.* master .*pid \([0-9]*\)$/\1/p')
+	pid=$(replica_pid master)
 	kill -STOP "$pid"
 	sleep 0.7
 	"$UNDERSTUDY" status --run-dir "$RUN_DIR" >"$WORK/status.txt"
@@ -55,8 +44,7 @@ for variant in active passive; do
 		[ "$(grep -c ' ready ' "$WORK/status.txt")" -eq 1 ] || problem+="maintenance: $(cat "$WORK/status.txt"); "
 	ask maintenance off || problem+="maintenance off: $(cat "$WORK/ask.err"); "
 	begun drain
-	wait $supervisor
-	STATUS=$?
+	await_end
 	settle "$variant: two switchovers, a resync, maintenance and a drain" "$problem$(why out "$CLEAN" 'r["packets"]["in_flight"] == 0' \
 		'[f["fault"] for f in r["failovers"]] == ["asked"] * 3 + ["kill"]' 'all(f["restored_us"] > 0 for f in r["failovers"])')"
 done

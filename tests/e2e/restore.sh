@@ -43,29 +43,13 @@ for row in "${rows[@]}"; do for slaves in 1 2; do
 		"len(r['failovers']) == ${#kills[@]}" 'r["digests_compared"] > 0' 'r["log"]["folds"] > 0')"
 done; done
 
-# begin VARIANT: a long run in the background, whose pid is $supervisor. Leaves $problem empty once both replicas are
-# ready. A busy machine is not to be taken for a hang: a replica that is restored then might catch up only at the end.
+# begin VARIANT: a long run. Leaves $problem empty once both replicas are ready. A busy machine is not to be taken for a
+# hang: a replica that is restored then might catch up only at the end.
 begin() {
-	rm -rf "$WORK/log" "$WORK/out.json"
 	chain "$WORK/c.yaml" "variant=$1" fold_batches=64 retention=64MiB hang_ms=2000
-	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input "gen:flows=1000,size=64,count=$((COUNT * 3))" \
-		--output null: --run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
-	supervisor=$!
-	problem=
-	until "$UNDERSTUDY" status --run-dir "$RUN_DIR" >"$WORK/status" 2>&1 && [ "$(grep -c ' ready ' "$WORK/status")" = 2 ]; do
-		if ! kill -0 $supervisor 2>/dev/null; then
-			problem="it ended before both were ready: $(cat "$WORK/status"); "
-			return
-		fi
-		sleep 0.05
-	done
+	start_run "$WORK/c.yaml" "gen:flows=1000,size=64,count=$((COUNT * 3))"
+	until_ready "$RUN_SECONDS_MAX" || problem="it ended before both were ready; "
 	sleep 0.3
-}
-
-# Waits for its end; leaves STATUS.
-await_end() {
-	wait $supervisor
-	STATUS=$?
 }
 
 # A manager that dies; then, under the next one, a master.
@@ -87,11 +71,8 @@ done; done
 
 # A manager that dies while the chain starts, at one moment or another: the next one brings it up.
 for wait_ms in 0 5 10 20 40 80; do
-	rm -rf "$WORK/log" "$WORK/out.json"
 	chain "$WORK/c.yaml" hang_ms=2000
-	timeout -k 5 "$RUN_SECONDS_MAX" "$UNDERSTUDY" run "$WORK/c.yaml" --input gen:flows=100,size=64,count=100000 \
-		--output null: --run-dir "$RUN_DIR" --report "$WORK/out.json" >"$WORK/out.out" 2>"$WORK/out.err" &
-	supervisor=$!
+	start_run "$WORK/c.yaml" gen:flows=100,size=64,count=100000
 	manager=
 	while [ -z "$manager" ] && kill -0 $supervisor 2>/dev/null; do manager=$(role_pids manager); done
 	sleep "$(printf '0.%03d' $wait_ms)"
