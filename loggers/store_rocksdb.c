@@ -13,6 +13,7 @@
 
 #define SEGMENTS_MAX 64
 #define CHUNK_BYTES (60u * 1024)
+#define READAHEAD_BYTES (2u << 20)
 #define CONFIG_ERROR_LINE 512
 
 struct segment {
@@ -568,6 +569,8 @@ enum status store_read_base(struct store *store, uint32_t stage, store_visit vis
 
 	head_name(name, stage);
 	rocksdb_readoptions_set_snapshot(read, snapshot);
+	rocksdb_readoptions_set_fill_cache(read, 0); /* once, and all of it */
+	rocksdb_readoptions_set_readahead_size(read, READAHEAD_BYTES);
 	head = rocksdb_get_cf(store->db, read, store->facts, name, strlen(name), &bytes, &problem);
 	iterator = rocksdb_create_iterator_cf(store->db, read, store->base);
 	if (failed(problem, "read base values") || bytes != sizeof(struct base_head))
