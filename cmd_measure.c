@@ -25,6 +25,7 @@
 #define PAUSE_NS 20000000ull	  /* at least, between two kills; and as much again by chance */
 #define BEFORE_NS 5000000ull	  /* of a timeline, before its kill */
 #define AFTER_NS 15000000ull	  /* and after it */
+#define ASK_NS 2000000000ull	  /* for a manager to be there */
 #define POLL_US 500
 #define SHOW_NS 10000000000ull
 #define QUIET_US 1000000 /* until what a fault leaves is gone */
@@ -198,11 +199,16 @@ static void show_progress(struct session *self, uint64_t started_ns)
 static bool raise_one(struct session *self, uint32_t component, bool stop)
 {
 	const struct measure_component *one = &self->measure->components[component];
+	uint64_t until_ns = mono_ns() + ASK_NS;
 	char text[NAME_BYTES * 2];
+	bool raised;
 
 	snprintf(text, sizeof(text), "%s %s", stop ? "stop" : "kill", one->name);
 	self->measure->faults_count++;
-	return inject_fault(self->run_dir, text, self->error);
+	/* The first of two may have met the manager. */
+	while (!(raised = inject_fault(self->run_dir, text, self->error)) && mono_ns() < until_ns)
+		usleep(POLL_US);
+	return raised;
 }
 
 /* What the fault, or the two, left on the page; those that nobody asked for are told apart. */
