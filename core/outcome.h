@@ -66,12 +66,15 @@ struct outcome_extra {
 	uint32_t bytes;	 /* of content, unpadded */
 };
 
-/* The header of a fold block; a fold is one or more blocks of the same batch. */
+/*
+ * The header of a fold block. A fold is one or more blocks, with outcomes between them; all images,
+ * in order, make base values as of the last block, whose header is the fold's.
+ */
 struct fold_header {
 	uint64_t magic;
-	uint64_t batch_no;     /* the images are as of the end of this batch */
+	uint64_t batch_no;     /* the block's images are as of the end of this batch */
 	uint64_t base_line;    /* where the base journal's next batch begins */
-	uint64_t state_digest; /* of all state then; in every block of the fold */
+	uint64_t state_digest; /* of all state then */
 	uint32_t bytes;
 	uint32_t images;
 	uint32_t part;	  /* from 0 */

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What clients see of a chain: each prints one JSON line of what it did, what failed, and its longest stall.
 
-    clients.py download URL SHA256       one large file
-    clients.py short URL SECONDS RATE    that many new connections a second, each fetching a small page
-    clients.py talk SECONDS COMMAND...   an interactive session: a line every 20 ms, echoed by COMMAND
+    clients.py download URL SHA256 SECONDS   one large file, again and again until then
+    clients.py short URL SECONDS RATE        that many new connections a second, each fetching a small page
+    clients.py talk SECONDS COMMAND...       an interactive session: a line every 20 ms, echoed by COMMAND
 """
 import hashlib
 import json
@@ -18,19 +18,23 @@ def report(**what):
     print(json.dumps(what), flush=True)
 
 
-def download(url, expected):
-    digest, stall, count, last = hashlib.sha256(), 0.0, 0, time.monotonic()
-    try:
-        with urllib.request.urlopen(url, timeout=30) as page:
-            while data := page.read(16384):
-                now = time.monotonic()
-                stall, last = max(stall, now - last), now
-                digest.update(data)
-                count += len(data)
-        error = "" if digest.hexdigest() == expected else "the checksum differs"
-    except OSError as problem:
-        error = str(problem)
-    report(client="download", bytes=count, error=error, stall_ms=round(stall * 1e3, 1))
+def download(url, expected, seconds):
+    stall, count, files, error, until = 0.0, 0, 0, "", time.monotonic() + seconds
+    while not error and (files == 0 or time.monotonic() < until):
+        digest, last = hashlib.sha256(), time.monotonic()
+        try:
+            with urllib.request.urlopen(url, timeout=30) as page:
+                while data := page.read(16384):
+                    now = time.monotonic()
+                    stall, last = max(stall, now - last), now
+                    digest.update(data)
+                    count += len(data)
+            if digest.hexdigest() != expected:
+                error = "the checksum differs"
+        except OSError as problem:
+            error = str(problem)
+        files += 1
+    report(client="download", files=files, bytes=count, error=error, stall_ms=round(stall * 1e3, 1))
 
 
 def short(url, seconds, rate):
@@ -47,15 +51,17 @@ def short(url, seconds, rate):
             with lock:
                 errors.append(str(problem))
 
-    threads, started = [], time.monotonic()
+    threads, made, started = [], 0, time.monotonic()
     for i in range(int(seconds * rate)):
         time.sleep(max(0, started + i / rate - time.monotonic()))
+        threads = [thread for thread in threads if thread.is_alive()]
         threads.append(threading.Thread(target=fetch))
         threads[-1].start()
+        made += 1
     for thread in threads:
         thread.join()
     times.sort()
-    report(client="short", connections=len(threads), error="; ".join(sorted(set(errors))), failed=len(errors),
+    report(client="short", connections=made, error="; ".join(sorted(set(errors))), failed=len(errors),
            p50_ms=round(times[len(times) // 2] * 1e3, 1) if times else 0,
            stall_ms=round(max(times, default=0) * 1e3, 1))
 
@@ -85,7 +91,7 @@ def talk(seconds, command):
 def main():
     what = sys.argv[1]
     if what == "download":
-        download(sys.argv[2], sys.argv[3])
+        download(sys.argv[2], sys.argv[3], float(sys.argv[4]))
     elif what == "short":
         short(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
     else:

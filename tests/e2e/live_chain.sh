@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The chain of three stages as a bump in the wire between two routers, each in a network namespace, with
 # real hosts behind them: a client fetches a large file, opens a hundred connections a second and holds an
-# interactive session, all through one virtual address, while the masters of every stage are killed in turn.
-# PORTS: af_packet (default) or tap. SECONDS_LOADED: how long (12). Needs root.
+# interactive session, all through one virtual address, while every process of the chain is killed or stopped, in an
+# order that comes from a seed. Needs root.
+#   PORTS           af_packet (default) or tap
+#   SECONDS_LOADED  how long (12): a fault or two a second
+#   SEED            of whom a fault meets (1)
+#   RESULTS         a folder for captures of both sides of the chain, the report, and what clients and components saw
 #
 #   client 10.9.0.2 -- rin -- toin [ chain ] toout -- rout -- servers 198.51.100.11, .12, .13
 set -uo pipefail
@@ -11,6 +15,7 @@ set -uo pipefail
 NS=uc$$
 PORTS=${PORTS:-af_packet}
 LOADED=${SECONDS_LOADED:-12}
+SEED=${SEED:-1}
 VIP=203.0.113.7
 pids=()
 remove_hosts() { for h in client rin mid rout servers; do ip netns del $NS$h 2>/dev/null; done; }
@@ -142,6 +147,12 @@ make_link
 settle "the routers see each other: ARP is left alone" "$(in_ns rin ping -q -c 3 -i 0.2 -W 2 172.31.0.2 | grep -q ' 3 received' || echo "no ping")"
 settle "the virtual address answers" "$(in_ns client python3 -c "import urllib.request as u; print(end=u.urlopen('http://$VIP/page', timeout=10).read().decode())" 2>&1 | grep -qx hello || echo "no page")"
 
+if [ -n "${RESULTS:-}" ]; then
+	mkdir -p "$RESULTS"
+	for side in rin rout; do
+		ip netns exec $NS$side tcpdump -i wan -s 96 -w "$RESULTS/$side.pcap" -U -q 2>/dev/null & pids+=($!)
+	done
+fi
 sum=$(sha256sum "$WORK/www/file" | cut -d' ' -f1)
 clients=()
 ip netns exec $NS"client" python3 "$E2E/clients.py" short "http://$VIP/page" "$LOADED" 100 >"$WORK/short.json" & clients+=($!)
@@ -149,21 +160,28 @@ if [ -n "$sshd" ]; then
 	ip netns exec $NS"client" python3 "$E2E/clients.py" talk "$LOADED" ssh -i "$WORK/key" -o StrictHostKeyChecking=no \
 		-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@$VIP cat >"$WORK/talk.json" & clients+=($!)
 fi
-ip netns exec $NS"client" python3 "$E2E/clients.py" download "http://$VIP/file" "$sum" >"$WORK/download.json" & clients+=($!)
+ip netns exec $NS"client" python3 "$E2E/clients.py" download "http://$VIP/file" "$sum" $((LOADED - 10)) >"$WORK/download.json" & clients+=($!)
 pids+=("${clients[@]}")
-kills=0 end=$((SECONDS + LOADED - 2))
+components=(manager logger/packets logger/determinants logger/progress)
+for stage in nat balance detect; do components+=("$stage/master" "$stage/master" "$stage/slave"); done
+# A tap goes with the process that made it.
+[ "$PORTS" = tap ] || components+=(sequencer)
+RANDOM=$SEED
+faults=0 end=$((SECONDS + LOADED - 2)) shown=$SECONDS
 while [ $SECONDS -lt $end ]; do
-	for stage in nat balance detect; do
-		sleep 0.4
-		"$UNDERSTUDY" inject "kill $stage/master" --run-dir "$RUN_DIR" >/dev/null && kills=$((kills + 1))
-		until_ready
-	done
+	sleep 0.3
+	fault=kill
+	[ $((RANDOM % 6)) -gt 0 ] || fault=stop
+	"$UNDERSTUDY" inject "$fault ${components[RANDOM % ${#components[@]}]}" --run-dir "$RUN_DIR" >/dev/null 2>&1 && faults=$((faults + 1))
+	sleep 0.2
+	until_ready
+	[ $((SECONDS - shown)) -lt 30 ] || { shown=$SECONDS; echo "   $faults faults, $((end - SECONDS)) s to go" >&2; }
 done
 wait "${clients[@]}"
 for client in download short talk; do
 	[ -e "$WORK/$client.json" ] || { echo "NOT RUN: $client: there is no sshd here"; continue; }
 	echo "   $(cat "$WORK/$client.json")"
-	settle "$client through $kills kills" "$(python3 -c '
+	settle "$client through $faults faults" "$(python3 -c '
 import json, sys
 seen = json.loads(open(sys.argv[1]).read() or "{\"error\": \"it said nothing\"}")
 print(seen["error"], end="")' "$WORK/$client.json" 2>&1)"
@@ -171,8 +189,21 @@ done
 kill -INT $supervisor
 wait $supervisor
 STATUS=$?
-settle "the run ends in good order, $server behind it" "$(why out "len(r['failovers']) == $kills" "$kills >= 3" \
+settle "the run ends in good order, $server behind it" "$(why out "len(r['failovers']) >= $faults" "$faults >= 3" \
 	'all(f["restored_us"] > 0 for f in r["failovers"])' 'r["digest_mismatches"] == 0' 'r["packets"]["in_flight"] == 0')"
+python3 - "$WORK/out.json" <<'PY'
+import json, statistics, sys
+r, by = json.load(open(sys.argv[1])), {}
+for f in r["failovers"]:
+    by.setdefault((f["role"], f["fault"]), []).append(f)
+print(f"   ambiguous at new sequencers: {r['packets']['ambiguous']} packets")
+for key, each in sorted(by.items()):
+    outages = sorted(f["outage_us"] / 1e3 for f in each)
+    back = statistics.median(f["restored_us"] for f in each) / 1e3
+    print("   {} {}: {} times, outage p50 {:.1f}, max {:.1f} ms, whole again p50 {:.0f} ms".format(
+        *key, len(each), statistics.median(outages), outages[-1], back))
+PY
+[ -z "${RESULTS:-}" ] || cp "$WORK"/{out,download,short,talk}.json "$RESULTS" 2>/dev/null
 settle "connections were spread" "$(value out '"" if min(v for k, v in r["vnfs"]["balance"].items() if k.endswith("/connections")) > 0 else r["vnfs"]["balance"]')"
 settle "nothing left behind" "$(roles_left; find /dev/shm -name "understudy-*" -newer "$WORK/c.yaml" 2>/dev/null)"
 supervisor=
