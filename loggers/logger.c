@@ -337,12 +337,18 @@ static void take_outcome(struct logger *logger, struct logger_source *source, co
 	if (logger->kind != LOGGER_DETERMINANTS ||
 		header->batch_no != logger->stage_batches[source->stage])
 		return;
+	if (takes_whole(logger) && outcome_open(&outcome, payload, bytes) == STATUS_OK) {
+		uint32_t outcome_bytes = header->bytes;
+
+		store_add(logger->store, header->batch_no, source->stage, payload, outcome_bytes);
+		if (!journal_reader_valid(&source->reader)) {
+			store_take_back(logger->store);
+			return; /* another replica's, or a gap */
+		}
+		counter_add(&logger->counts->bytes, outcome_bytes);
+		count_determinants(logger, &outcome);
+	}
 	logger->stage_batches[source->stage]++;
-	if (!takes_whole(logger) || outcome_open(&outcome, payload, bytes) != STATUS_OK)
-		return;
-	store_add(logger->store, header->batch_no, source->stage, payload, header->bytes);
-	counter_add(&logger->counts->bytes, header->bytes);
-	count_determinants(logger, &outcome);
 }
 
 /* What it publishes is corrupt, unless it has lapped us meanwhile: the manager is told. */
@@ -386,9 +392,8 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 	} else if (status == STATUS_CORRUPT) {
 		blame(logger, source);
 		source_drop(source);
-	} else if (status == STATUS_SEALED && !source->fold.complete) {
-		source_drop(source);
 	}
+	source->ended = status == STATUS_SEALED && !source->fold.complete;
 	return work;
 }
 
@@ -466,24 +471,28 @@ static uint32_t work_sources(struct logger *logger, enum status *status)
 }
 
 /* Takes one batch into the store. False if it was overwritten meanwhile. */
-static bool take_batch(struct logger *logger, const struct batch_header *batch)
+static bool take_batch(struct logger *logger, const struct batch_header *batch, uint32_t bytes)
 {
+	uint64_t number = batch->batch_no;
 	struct batch_view view;
 
-	if (batch->batch_no < logger->next_batch)
+	if (number < logger->next_batch)
 		return true; /* a former logger has written it */
-	if (batch->batch_no > logger->next_batch)
-		counter_add(&logger->counts->gaps, batch->batch_no - logger->next_batch);
 	if (logger->cut != NULL) {
-		if (batch_open(&view, batch, batch->bytes) != STATUS_OK)
+		if (batch_open(&view, batch, bytes) != STATUS_OK)
 			return false;
-		(void)batch_cut(&view, logger->cut, HEADER_VIEW_BYTES);
+		bytes = batch_cut(&view, logger->cut, HEADER_VIEW_BYTES);
 		batch = logger->cut;
 	}
-	store_add(logger->store, batch->batch_no, 0, batch, batch->bytes);
-	counter_add(&logger->counts->bytes, batch->bytes);
-	logger->next_batch = batch->batch_no + 1;
-	return journal_reader_valid(&logger->input);
+	store_add(logger->store, number, 0, batch, bytes);
+	if (!journal_reader_valid(&logger->input)) {
+		store_take_back(logger->store);
+		return false;
+	}
+	counter_add(&logger->counts->gaps, number - logger->next_batch);
+	counter_add(&logger->counts->bytes, bytes);
+	logger->next_batch = number + 1;
+	return true;
 }
 
 /* At the end of a gateway's journal, once all of it is written: on to its successor's. */
@@ -507,10 +516,10 @@ static uint32_t work_packets(struct logger *logger)
 	while (work < GROUP_BATCHES &&
 		(read = journal_peek(&logger->input, &payload, &bytes)) == STATUS_OK) {
 		const struct batch_header *batch = payload;
+		uint32_t batch_bytes = bytes < sizeof(*batch) ? 0 : batch->bytes;
 
-		if (bytes < sizeof(*batch) || batch->magic != BATCH_MAGIC || batch->bytes > bytes)
-			break;
-		if (!take_batch(logger, batch))
+		if (batch_bytes < sizeof(*batch) || batch->magic != BATCH_MAGIC ||
+			batch_bytes > bytes || !take_batch(logger, batch, batch_bytes))
 			break;
 		journal_advance(&logger->input);
 		work++;
@@ -529,9 +538,14 @@ static void let_go(struct logger *logger)
 {
 	if (logger->attached && logger->input.holds)
 		journal_let_go(&logger->input);
-	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++)
-		if (logger->sources[i].state == SOURCE_READ && logger->sources[i].reader.holds)
-			journal_let_go(&logger->sources[i].reader);
+	for (uint32_t i = 0; i < LOGGER_SOURCES_MAX; i++) {
+		struct logger_source *source = &logger->sources[i];
+
+		if (source->state == SOURCE_READ && source->ended)
+			source_drop(source);
+		else if (source->state == SOURCE_READ && source->reader.holds)
+			journal_let_go(&source->reader);
+	}
 }
 
 uint32_t logger_work(struct logger *logger, enum status *status)

@@ -33,6 +33,7 @@ struct logger_source {
 	uint32_t stage, replica;
 	uint64_t incarnation;
 	uint32_t state; /* enum source_state */
+	bool ended;	/* read to its sealed end: goes when all of it is written */
 	uint64_t next_batch, digest;
 	uint64_t noted_batch;
 	struct logger_fold fold;

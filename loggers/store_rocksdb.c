@@ -19,6 +19,7 @@
 struct segment {
 	rocksdb_column_family_handle_t *family;
 	uint64_t bytes, last_number;
+	uint64_t before_bytes, before_number; /* the last store_add */
 };
 
 /* Noted of a segment that is full. */
@@ -382,10 +383,24 @@ void store_add(struct store *store, uint64_t number, uint32_t stage, const void 
 	char key[9];
 
 	number_key(key, number, stage);
+	segment->before_bytes = segment->bytes;
+	segment->before_number = segment->last_number;
+	rocksdb_writebatch_set_save_point(store->batch);
 	rocksdb_writebatch_put_cf(store->batch, segment->family, key, sizeof(key), bytes, count);
 	segment->bytes += count;
 	if (number > segment->last_number)
 		segment->last_number = number;
+}
+
+void store_take_back(struct store *store)
+{
+	struct segment *segment = &store->segments[store->segments_count - 1];
+	char *problem = NULL;
+
+	rocksdb_writebatch_rollback_to_save_point(store->batch, &problem);
+	BUG_ON(problem != NULL); /* nothing was added */
+	segment->bytes = segment->before_bytes;
+	segment->last_number = segment->before_number;
 }
 
 /* What a successor would have to count. */

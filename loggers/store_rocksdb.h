@@ -30,6 +30,9 @@ void store_close(struct store *store);
 /* Adds to the batch of writes that store_write carries out. number grows within each stage. */
 void store_add(struct store *store, uint64_t number, uint32_t stage, const void *bytes,
 	uint32_t count);
+
+/* The last store_add was of bytes that changed meanwhile: it is not to be written. */
+void store_take_back(struct store *store);
 MUST_CHECK enum status store_write(struct store *store);
 MUST_CHECK enum status store_sync(struct store *store);
 

@@ -82,6 +82,14 @@ void store_add(struct store *store, uint64_t number, uint32_t stage, const void 
 	store->bytes += count;
 }
 
+void store_take_back(struct store *store)
+{
+	struct disk_record *last = &store->records[--store->records_count];
+
+	store->bytes -= last->count;
+	free(last->bytes);
+}
+
 /* How the disk is: takes its time, and says what became of it. */
 static enum status work(struct store *store, uint32_t ns)
 {

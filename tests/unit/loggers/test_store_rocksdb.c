@@ -109,6 +109,34 @@ static void test_put_and_read(void **state)
 	store_close(store);
 }
 
+/* So many numbered ones from first on, of which the last one is taken back before the write. */
+static void put_but_one(struct store *store, uint64_t first, uint64_t count)
+{
+	uint8_t bytes[BATCH_BYTES] = {0};
+
+	for (uint64_t n = first; n < first + count; n++) {
+		memcpy(bytes, &n, sizeof(n));
+		store_add(store, n, 0, bytes, sizeof(bytes));
+	}
+	store_take_back(store);
+	assert_int_equal(store_write(store), STATUS_OK);
+}
+
+static void test_the_last_is_taken_back(void **state)
+{
+	struct store *store = open_store("edge");
+
+	(void)state;
+	put(store, 0, 10);
+	put_but_one(store, 10, 2);
+	put_but_one(store, 11, 1);
+	assert_int_equal(store_bytes(store), 11 * BATCH_BYTES);
+	assert_int_equal(count_from(store, 0, 0, 0), 11);
+	put(store, 11, 1);
+	assert_int_equal(count_from(store, 0, 0, 0), 12);
+	store_close(store);
+}
+
 static void test_trim_drops_whole_segments(void **state)
 {
 	struct store *store = open_store("edge");
@@ -333,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_put_and_read, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(test_the_last_is_taken_back, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(test_trim_drops_whole_segments, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(test_reopen_drops_the_former_run, make_dir,
 			drop_dir),

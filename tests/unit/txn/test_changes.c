@@ -237,7 +237,7 @@ static void test_changes_between_portions(void **state)
 		assert_same(&engines[folder], &next);
 		engine_pass_end(&engines[folder], id + 1);
 		if (chance % 3 == 0)
-			continue; /* it is lost: goes on, and over all again, at the next beginning */
+			continue; /* lost: the next one that begins has all of it again */
 		base = next;
 		base_id = id + 1;
 	}
