@@ -38,6 +38,8 @@
 	X(KEEP_REFUTED, "what refuted replicas have published is taken nevertheless")              \
 	X(LOSE_TOMBSTONE, "what was erased stays in the base values")                              \
 	X(LOSE_IMAGE, "a changed entry does not get into a fold")                                  \
+	X(LIST_ONCE, "what changes again behind a fold's pass is not listed again")                \
+	X(PASS_ON, "a fold's pass goes on when base values have come meanwhile")                   \
 	X(DROP_DETERMINANT, "a determinant is not recorded")                                       \
 	X(ASK_AGAIN, "a slave asks for itself what its leader was told")                           \
 	X(LEAD_EARLY, "a new leader does not read its predecessor's journal to the end")           \

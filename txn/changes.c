@@ -156,7 +156,8 @@ static const struct dirty *next_dirty(struct engine *engine)
 		if (place == shard->dirty_end)
 			continue;
 		if (place == shard->dirty_passed) {
-			table_entry(&engine->tables[dirty->table], dirty->entry)->dirty = 0;
+			table_entry(&engine->tables[dirty->table], dirty->entry)->dirty =
+				MUTANT(LIST_ONCE);
 			shard->dirty_passed++;
 		}
 		shard->dirty_places.cursor++;
