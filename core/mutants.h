@@ -39,7 +39,6 @@
 	X(LOSE_TOMBSTONE, "what was erased stays in the base values")                              \
 	X(LOSE_IMAGE, "a changed entry does not get into a fold")                                  \
 	X(LIST_ONCE, "what changes again behind a fold's pass is not listed again")                \
-	X(PASS_ON, "a fold's pass goes on when base values have come meanwhile")                   \
 	X(DROP_DETERMINANT, "a determinant is not recorded")                                       \
 	X(ASK_AGAIN, "a slave asks for itself what its leader was told")                           \
 	X(LEAD_EARLY, "a new leader does not read its predecessor's journal to the end")           \
@@ -65,6 +64,7 @@
 	X(FOUND_NOBODY, "a new manager takes a replica that was never ordered for the leader")     \
 	X(FOUND_SEALED_END, "a journal is let go only when a later batch is looked for")           \
 	X(FOUND_NOT_SAID, "a new manager does not say again what may not have been heard")         \
+	X(FOUND_PASS_ON, "a fold's pass goes on when base values have come meanwhile")             \
 	X(FOUND_CORRUPT_FOLD, "who publishes a corrupt fold stays")
 
 enum mutant {

@@ -474,7 +474,7 @@ static enum status fold_if_due(struct runner *self)
 	if (base_batch > self->base_seen) {
 		engine_base_advanced(&self->replica.engine, self->stage->base_next_id);
 		self->base_seen = base_batch;
-		self->passes &= MUTANT(PASS_ON);
+		self->passes &= MUTANT(FOUND_PASS_ON);
 	}
 	if (self->passes && self->folds == folds && self->folded_for == logger_starts(self))
 		return go_on_passing(self);
