@@ -28,7 +28,7 @@
 #define ASK_NS 2000000000ull	  /* for a manager to be there */
 #define POLL_US 500
 #define SHOW_NS 10000000000ull
-#define QUIET_US 1000000 /* until what a fault leaves is gone */
+#define QUIET_US 1000000 /* until what a start or a fault leaves is gone, and a standby there */
 
 struct session {
 	const struct options *options;
@@ -199,14 +199,17 @@ static void show_progress(struct session *self, uint64_t started_ns)
 static bool raise_one(struct session *self, uint32_t component, bool stop)
 {
 	const struct measure_component *one = &self->measure->components[component];
+	uint32_t faults = self->chain.page->faults_count;
 	uint64_t until_ns = mono_ns() + ASK_NS;
 	char text[NAME_BYTES * 2];
 	bool raised;
 
 	snprintf(text, sizeof(text), "%s %s", stop ? "stop" : "kill", one->name);
 	self->measure->faults_count++;
-	/* The first of two may have met the manager. */
-	while (!(raised = inject_fault(self->run_dir, text, self->error)) && mono_ns() < until_ns)
+	/* The first of two may have met the manager: before it answered, or before it was asked. */
+	while (!(raised = inject_fault(self->run_dir, text, self->error) ||
+			  self->chain.page->faults_count > faults) &&
+		mono_ns() < until_ns)
 		usleep(POLL_US);
 	return raised;
 }
@@ -274,6 +277,7 @@ static bool measure_runs(struct session *self)
 
 	if (!start_chain(self) || !wait_until_ready(self))
 		return false;
+	usleep(QUIET_US);
 	measure_resources(&measure->before, self->pid, &self->chain.place);
 	started_ns = mono_ns();
 	while (measure->faults_count < self->options->kills) {

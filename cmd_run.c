@@ -40,6 +40,8 @@
 #define MANAGER_FAILURES_MAX 16
 #define MANAGER_SOON_NS 20000000ull /* after its start */
 #define CHILD_SUPERVISOR_FD 3
+#define STANDBY UINT64_MAX	/* the incarnation of a sequencer that waits to be one */
+#define STANDBY_NS 500000000ull /* after a sequencer's start, which it is not to disturb */
 
 struct child {
 	pid_t pid; /* 0: free */
@@ -57,6 +59,9 @@ struct supervisor {
 	struct telemetry telemetry;
 	struct child children[CHILDREN_MAX];
 	int lock_fd, signal_fd, manager_fd;
+	int standby_fd; /* it is told through; -1: there is none */
+	uint64_t standby_due_ns;
+	bool standby_fails;
 	uint32_t manager_restarts, manager_failures;
 	uint64_t manager_started_ns;
 	bool done;
@@ -93,7 +98,7 @@ static void account_cpu(struct supervisor *self, const struct child *child,
 		(uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000ull;
 }
 
-/* In the child: becomes the role. supervisor_fd is kept for the manager alone. */
+/* In the child: becomes the role. supervisor_fd: what the manager and a standby hear it by. */
 static void become(const struct supervisor *self, const struct child *child, int supervisor_fd)
 {
 	static const char *const words[] = {"", "sequencer", "vnf", "logger", "manager", ""};
@@ -113,7 +118,7 @@ static void become(const struct supervisor *self, const struct child *child, int
 	snprintf(number, sizeof(number), "%u", child->number);
 	snprintf(incarnation, sizeof(incarnation), "%llu", (unsigned long long)child->incarnation);
 	arguments[count++] = "understudy";
-	arguments[count++] = words[child->role];
+	arguments[count++] = child->incarnation == STANDBY ? "standby" : words[child->role];
 	arguments[count++] = "--config";
 	arguments[count++] = self->config->path;
 	arguments[count++] = "--run-dir";
@@ -199,6 +204,45 @@ static bool start_manager(struct supervisor *self)
 	return true;
 }
 
+/* A sequencer takes long to start, most of it DPDK's: the next one has that behind it already. */
+static void start_standby(struct supervisor *self)
+{
+	const struct child standby = {.role = ROLE_SEQUENCER, .incarnation = STANDBY};
+	int pair[2];
+
+	if (self->standby_fd >= 0 || self->standby_fails || !self->config->protect ||
+		self->standby_due_ns == 0 || mono_ns() < self->standby_due_ns ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return;
+	if (spawn(self, &standby, pair[1]) > 0)
+		self->standby_fd = pair[0];
+	else
+		close(pair[0]);
+	close(pair[1]);
+}
+
+static void drop_standby(struct supervisor *self)
+{
+	if (self->standby_fd >= 0)
+		close(self->standby_fd); /* it ends */
+	self->standby_fd = -1;
+	self->standby_due_ns = mono_ns() + STANDBY_NS;
+}
+
+/* The standby is told its incarnation, and is a sequencer from then on. False: there is none. */
+static bool promote_standby(struct supervisor *self, const struct child *wanted)
+{
+	struct child *standby =
+		find_child(self, &(struct child){.role = ROLE_SEQUENCER, .incarnation = STANDBY});
+	bool told = standby != NULL && bytes_send(self->standby_fd, &wanted->incarnation,
+					       sizeof(wanted->incarnation)) == STATUS_OK;
+
+	if (told)
+		standby->incarnation = wanted->incarnation;
+	drop_standby(self);
+	return told;
+}
+
 static void on_manager(struct supervisor *self)
 {
 	struct message message;
@@ -215,7 +259,8 @@ static void on_manager(struct supervisor *self)
 		.incarnation = message.incarnation};
 	found = find_child(self, &child);
 	/* A new manager orders again what it does not know to have come. */
-	if (message.type == MESSAGE_START && found == NULL)
+	if (message.type == MESSAGE_START && found == NULL &&
+		(child.role != ROLE_SEQUENCER || !promote_standby(self, &child)))
 		spawn(self, &child, -1);
 	if (message.type == MESSAGE_KILL && found != NULL)
 		kill(found->pid, message.value == 0 ? SIGKILL : (int)message.value);
@@ -251,6 +296,9 @@ static void on_exit_of(struct supervisor *self, struct child *child, int status,
 					self->manager_failures);
 			self->done = true;
 		}
+	} else if (child->incarnation == STANDBY) {
+		self->standby_fails |= WIFEXITED(status) && WEXITSTATUS(status) != 0;
+		drop_standby(self);
 	} else if (self->manager_fd >= 0) {
 		(void)!message_send(self->manager_fd, &message);
 	}
@@ -332,6 +380,7 @@ static void supervise(struct supervisor *self)
 		if (self->interrupted_ns != 0 && mono_ns() > self->interrupted_ns + DRAIN_NS)
 			atomic_write_release(&self->page->stop, 1u);
 		watch_manager(self);
+		start_standby(self);
 		if (poll(fds, 2, PROGRESS_MS) <= 0) {
 			show_progress(self);
 			continue;
@@ -362,6 +411,7 @@ static void stop_children(struct supervisor *self)
 	if (self->manager_fd >= 0)
 		close(self->manager_fd);
 	self->manager_fd = -1;
+	drop_standby(self);
 	while (reap(self) > 0) {
 		usleep(2000);
 		if (killed || mono_ns() < until_ns)
@@ -657,7 +707,7 @@ int command_run(const struct options *options)
 		return fail("run needs one CHAIN.yaml");
 	own.role.config_path = options->words[0];
 	self.options = &own;
-	self.lock_fd = self.manager_fd = -1;
+	self.lock_fd = self.manager_fd = self.standby_fd = -1;
 	self.terminal = isatty(STDERR_FILENO);
 	if (!prepare(&self, error)) {
 		if (self.place.dir[0] != 0)

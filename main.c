@@ -30,7 +30,7 @@ static const char usage[] =
 	"        or a DPDK device by its devargs\n"
 	"\n"
 	"  Roles, each a process of a chain (run starts them):\n"
-	"  understudy sequencer|vnf|logger|manager --config CHAIN.yaml --run-dir DIR ...\n";
+	"  understudy sequencer|standby|vnf|logger|manager --config CHAIN.yaml --run-dir DIR ...\n";
 
 /* The value of an option that needs one. */
 static const char *value_of(int argc, char **argv, int *i)
@@ -105,7 +105,7 @@ static int role_command(const char *word, const struct options *options)
 		fprintf(stderr, "understudy: %s needs --config CHAIN.yaml\n", word);
 		return 2;
 	}
-	if (strcmp(word, "sequencer") == 0)
+	if (strcmp(word, "sequencer") == 0 || strcmp(word, "standby") == 0)
 		return sequencer_role_main(&options->role);
 	if (strcmp(word, "vnf") == 0)
 		return vnf_role_main(&options->role);
@@ -144,8 +144,9 @@ int main(int argc, char **argv)
 		return command_measure(&options);
 	if (strcmp(word, "audit") == 0)
 		return command_audit(&options);
-	if (strcmp(word, "sequencer") == 0 || strcmp(word, "vnf") == 0 ||
-		strcmp(word, "logger") == 0 || strcmp(word, "manager") == 0)
+	if (strcmp(word, "sequencer") == 0 || strcmp(word, "standby") == 0 ||
+		strcmp(word, "vnf") == 0 || strcmp(word, "logger") == 0 ||
+		strcmp(word, "manager") == 0)
 		return role_command(word, &options);
 	fprintf(stderr, "understudy: unknown command '%s': see 'understudy help'\n", word);
 	return 2;

@@ -220,7 +220,7 @@ static void fold_take(struct logger_fold *fold, const struct fold_header *header
 	if (header->part != fold->parts || fold->complete)
 		return;
 	if (fold->bytes + bytes > fold->capacity) {
-		uint32_t capacity = (fold->bytes + bytes) * 2;
+		size_t capacity = (fold->bytes + bytes) * 2;
 		uint8_t *grown = realloc(fold->images, capacity);
 
 		if (grown == NULL)
@@ -382,6 +382,7 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		journal_advance(&source->reader);
 		work++;
 	}
+	source->ended = status == STATUS_SEALED && !source->fold.complete;
 	if (status == STATUS_DETACHED) {
 		/* Fell behind: carries on at the oldest block, with a gap. */
 		fold_discard(&source->fold);
@@ -393,7 +394,6 @@ static uint32_t read_source(struct logger *logger, struct logger_source *source)
 		blame(logger, source);
 		source_drop(source);
 	}
-	source->ended = status == STATUS_SEALED && !source->fold.complete;
 	return work;
 }
 

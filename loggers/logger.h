@@ -17,7 +17,7 @@
 /* A fold that is being received from one replica, and waits until it may be committed. */
 struct logger_fold {
 	uint8_t *images;
-	uint32_t bytes, capacity;
+	size_t bytes, capacity;
 	uint32_t parts;
 	bool complete;
 	struct fold_header header; /* of its last block */

@@ -157,7 +157,9 @@ static enum status publish(struct ingress *ingress, uint64_t now_ns)
 	uint32_t bytes;
 	enum status status;
 
-	header->ingress_mono_ns = now_ns;
+	header->ingress_mono_ns = ingress->gathers_since_ns == 0 ? now_ns
+								 : ingress->gathers_since_ns;
+	ingress->gathers_since_ns = 0;
 	header->place_frames = ingress->ports[0].place.frames;
 	header->place_clock_ns = ingress->ports[0].place.clock_ns;
 	bytes = batch_end(&ingress->batch);
@@ -207,7 +209,6 @@ uint32_t ingress_work(struct ingress *ingress, uint64_t now_ns, uint64_t wall_ns
 		*status = STATUS_EMPTY;
 		return 0;
 	}
-	ingress->gathers_since_ns = 0;
 	set_clocks(ingress, wall_ns);
 	count = ingress->batch.header->count;
 	*status = publish(ingress, now_ns);

@@ -27,7 +27,7 @@ struct ingress {
 	uint32_t ports_ended; /* a bit each */
 	bool ended;
 	struct batch_writer batch;
-	uint64_t gathers_since_ns; /* 0: the batch is empty */
+	uint64_t gathers_since_ns; /* the batch has packets, and waits for more; or 0 */
 	bool reserved;		   /* the batch has its room in the journal */
 };
 

@@ -4,6 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whether a dev is one of DPDK's. */
+static bool is_device(const char *dev)
+{
+	return strncmp(dev, "pcap:", 5) != 0 && strncmp(dev, "gen:", 4) != 0 &&
+	       strcmp(dev, "null:") != 0;
+}
+
+bool ports_prepare(const char *const *devs, uint32_t count, enum hugepages hugepages)
+{
+	const char *devices[PORTS_MAX];
+	uint32_t devices_count = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (is_device(devs[i]))
+			devices[devices_count++] = devs[i];
+	return port_dpdk_prepare(devices, devices_count, hugepages);
+}
+
 enum status port_open(struct port *port, uint16_t number, const char *dev, enum port_use use,
 	enum hugepages hugepages, char *error)
 {

@@ -69,6 +69,12 @@ enum port_use { PORT_SINK = 0, PORT_SOURCE = 1, PORT_SINK_GOES_ON = 2 };
 MUST_CHECK enum status port_open(struct port *port, uint16_t number, const char *dev,
 	enum port_use use, enum hugepages hugepages, char *error);
 
+/*
+ * What can be done of that before the former sequencer has let go of the devices. False: it was
+ * tried and cannot be done in this process any more.
+ */
+MUST_CHECK bool ports_prepare(const char *const *devs, uint32_t count, enum hugepages hugepages);
+
 /* Each of these recognises and opens its own dev texts. */
 MUST_CHECK enum status port_pcap_open(struct port *port, const char *file, enum port_use use,
 	char *error);
@@ -76,6 +82,9 @@ MUST_CHECK enum status port_gen_open(struct port *port, const char *text, char *
 MUST_CHECK enum status port_null_open(struct port *port, char *error);
 MUST_CHECK enum status port_dpdk_open(struct port *port, const char *devargs,
 	enum hugepages hugepages, char *error);
+
+MUST_CHECK bool port_dpdk_prepare(const char *const *devargs, uint32_t count,
+	enum hugepages hugepages);
 
 /* Judges the generator's sequence number in a frame, if it has one. */
 void gen_judge_frame(struct gen_judge *judge, const uint8_t *frame, uint32_t length);

@@ -59,6 +59,13 @@ static void name_lcores(char lcores[LCORES_BYTES])
 	lcores[used - 1] = ')';
 }
 
+static bool is_pci(const char *devargs)
+{
+	unsigned int part;
+
+	return sscanf(devargs, "%x:%x:%x.%x", &part, &part, &part, &part) == 4;
+}
+
 /*
  * Once in a process. Hugepages where there are any (see LESSONS for the pairs of options); of PCI
  * devices only the one that is asked for is touched: the others may be somebody's network.
@@ -68,7 +75,6 @@ static bool eal_start(const char *devargs, enum hugepages hugepages, char *error
 	static bool started;
 	char lcores[LCORES_BYTES], device[PATH_BYTES];
 	char *arguments[12] = {"understudy", "--log-level=3", lcores, "--no-telemetry"};
-	unsigned int part;
 	int count = 4;
 
 	if (started)
@@ -83,7 +89,7 @@ static bool eal_start(const char *devargs, enum hugepages hugepages, char *error
 	}
 	name_lcores(lcores);
 	snprintf(device, sizeof(device), "%s", devargs);
-	if (sscanf(devargs, "%x:%x:%x.%x", &part, &part, &part, &part) == 4) {
+	if (is_pci(devargs)) {
 		arguments[count++] = "-a";
 		arguments[count++] = device;
 	} else {
@@ -94,6 +100,17 @@ static bool eal_start(const char *devargs, enum hugepages hugepages, char *error
 		snprintf(error, CONFIG_ERROR_BYTES, "DPDK does not start: %s",
 			rte_strerror(rte_errno));
 	return started;
+}
+
+/* A PCI device is taken as the EAL starts, so that has to wait. */
+bool port_dpdk_prepare(const char *const *devargs, uint32_t count, enum hugepages hugepages)
+{
+	char error[CONFIG_ERROR_BYTES];
+
+	for (uint32_t i = 0; i < count; i++)
+		if (is_pci(devargs[i]))
+			return true;
+	return count == 0 || eal_start(devargs[0], hugepages, error);
 }
 
 /* A received frame becomes a record, or a counted drop. */

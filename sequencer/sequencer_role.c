@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,6 +269,8 @@ static void ingress_main(struct sequencer *self)
 		}
 		if (status == STATUS_BLOCKED)
 			idle_blocked(&idle, POLL_NS);
+		else if (self->ingress.gathers_since_ns != 0)
+			idle_worked(&idle); /* it came just now, and more may */
 		else
 			idle_round(&idle, NULL, 0, status == STATUS_END ? IDLE_NS * 10 : POLL_NS);
 	}
@@ -430,6 +434,27 @@ static enum status start(struct sequencer *self, char *error)
 	return control_start(&self->control, self->role.options.run_dir, &hello, on_message, self);
 }
 
+/*
+ * A standby: has done what needs no port, and waits for the supervisor to make it the sequencer.
+ * False: it never will be.
+ */
+static bool await_promotion(struct sequencer *self)
+{
+	struct role_options *options = &self->role.options;
+	const char *devs[PORTS_MAX];
+
+	(void)prctl(PR_SET_NAME, "standby");
+	for (uint32_t i = 0; i < self->role.config->ports_count; i++)
+		devs[i] = self->role.config->ports[i].dev;
+	if (!ports_prepare(devs, self->role.config->ports_count, self->role.config->hugepages))
+		exit(1);
+	if (bytes_receive(options->supervisor_fd, &options->incarnation,
+		    sizeof(options->incarnation)) != STATUS_OK)
+		return false;
+	(void)prctl(PR_SET_NAME, "sequencer");
+	return true;
+}
+
 int sequencer_role_main(const struct role_options *options)
 {
 	static struct sequencer self;
@@ -439,6 +464,8 @@ int sequencer_role_main(const struct role_options *options)
 		fprintf(stderr, "understudy: %s\n", error);
 		return 1;
 	}
+	if (options->supervisor_fd >= 0 && !await_promotion(&self))
+		return 0;
 	if (start(&self, error) != STATUS_OK) {
 		/* A former one could start: what this one cannot do now may be possible later. */
 		if (self.role.page->services[SERVICE_SEQUENCER].starts > 0)

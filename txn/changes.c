@@ -7,23 +7,28 @@
 #include "txn/engine.h"
 
 #define PREFETCH_PLACES 8
+#define CHANGES_MAX 2048 /* in one go */
 
-/* The change lists grow by doubling, rarely and only upwards. */
+/*
+ * The change lists grow by doubling, rarely and only upwards. The bigger one's places lie where the
+ * smaller one's did, or as far behind as that was long: every second time round.
+ */
 static void *grown(void *list, uint64_t first, uint64_t end, uint32_t *capacity, size_t item_bytes)
 {
-	uint64_t from = *capacity - 1, to = *capacity * 2ull - 1;
-	uint8_t *bigger;
+	uint64_t half = *capacity, split = first & (half - 1);
+	uint8_t *items;
 
-	if (end - first < *capacity)
+	if (end - first < half)
 		return list;
 	*capacity *= 2;
-	bigger = malloc(*capacity * item_bytes);
-	BUG_ON(bigger == NULL);
-	for (uint64_t place = first; place != end; place++)
-		memcpy(bigger + (place & to) * item_bytes,
-			(uint8_t *)list + (place & from) * item_bytes, item_bytes);
-	free(list);
-	return bigger;
+	items = realloc(list, *capacity * item_bytes);
+	BUG_ON(items == NULL);
+	if (first & half)
+		memcpy(items + (half + split) * item_bytes, items + split * item_bytes,
+			(half - split) * item_bytes);
+	else
+		memcpy(items + half * item_bytes, items, split * item_bytes);
+	return items;
 }
 
 static struct dirty *dirty_at(const struct engine_shard *shard, uint64_t place)
@@ -177,7 +182,10 @@ uint32_t engine_pass_copy(struct engine *engine, uint8_t *out, uint32_t capacity
 
 	*images = 0;
 	*sound = true;
-	while (capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX)) {
+	for (uint32_t changes = 0;
+		changes < CHANGES_MAX &&
+		capacity_bytes - bytes >= fold_image_bytes(KEY_BYTES_MAX, VALUE_BYTES_MAX);
+		changes++) {
 		const struct table *table;
 		const struct entry *entry;
 
@@ -207,10 +215,10 @@ void engine_pass_over(struct engine *engine, uint64_t changes)
 
 void engine_pass_end(struct engine *engine, uint64_t next_id)
 {
-	struct change_mark *mark;
+	struct pass_mark *mark;
 
 	/* The base values are far behind: what is between the last two is forgotten together. */
-	if (engine->marks_count == CHANGE_MARKS_MAX)
+	if (engine->marks_count == PASS_MARKS_MAX)
 		engine->marks_count--;
 	mark = &engine->marks[engine->marks_count++];
 	mark->next_id = next_id;
@@ -220,17 +228,17 @@ void engine_pass_end(struct engine *engine, uint64_t next_id)
 	}
 }
 
-void engine_base_advanced(struct engine *engine, uint64_t next_id)
+bool engine_base_advanced(struct engine *engine, uint64_t next_id)
 {
 	uint32_t done = 0;
 
 	while (done < engine->marks_count && engine->marks[done].next_id <= next_id)
 		done++;
 	if (done == 0)
-		return;
+		return false;
 	for (uint32_t w = 0; w < engine->workers; w++) {
 		struct engine_shard *shard = &engine->shards[w];
-		const struct change_mark *mark = &engine->marks[done - 1];
+		const struct pass_mark *mark = &engine->marks[done - 1];
 
 		shard->dirty_places.first = mark->dirty[w];
 		shard->tombstone_places.first = mark->tombstones[w];
@@ -239,6 +247,7 @@ void engine_base_advanced(struct engine *engine, uint64_t next_id)
 	memmove(engine->marks, engine->marks + done,
 		engine->marks_count * sizeof(engine->marks[0]));
 	engine_pass_begin(engine, false);
+	return true;
 }
 
 enum status engine_load(struct engine *engine, const struct fold_image *image, const uint8_t *key,

@@ -99,12 +99,12 @@ struct change_places {
 };
 
 /* All that changed below next_id is before these places, and nothing that changed later is. */
-struct change_mark {
+struct pass_mark {
 	uint64_t next_id;
 	uint64_t dirty[WORKERS_MAX], tombstones[WORKERS_MAX];
 };
 
-#define CHANGE_MARKS_MAX 4
+#define PASS_MARKS_MAX 4
 
 struct engine_shard {
 	struct engine_sums sums, saved;
@@ -129,7 +129,7 @@ struct engine {
 	bool tracks; /* digests and changes; false when unprotected */
 	bool parallel;
 	struct engine_shard shards[WORKERS_MAX];
-	struct change_mark marks[CHANGE_MARKS_MAX]; /* oldest first */
+	struct pass_mark marks[PASS_MARKS_MAX]; /* oldest first */
 	uint32_t marks_count;
 	uint64_t timer_now; /* quanta that have fired */
 	uint64_t *expired;  /* scratch for sorting a bucket */
@@ -221,9 +221,10 @@ void engine_pass_begin(struct engine *engine, bool copies);
 uint64_t engine_pass_left(const struct engine *engine);
 
 /*
- * Copies images, as many as fit; returns bytes written; *images counts them. A key's tombstone
- * comes before its image. *sound: whether entries were what they were when they changed; else the
- * memory under them is bad, and nobody may take them for base values.
+ * Copies images, as many as fit, of at most so many changes that no packet waits for long; returns
+ * bytes written; *images counts them. A key's tombstone comes before its image. *sound: whether
+ * entries were what they were when they changed; else the memory under them is bad, and nobody may
+ * take them for base values.
  */
 uint32_t engine_pass_copy(struct engine *engine, uint8_t *out, uint32_t capacity_bytes,
 	uint32_t *images, bool *sound);
@@ -235,10 +236,11 @@ void engine_pass_over(struct engine *engine, uint64_t changes);
 void engine_pass_end(struct engine *engine, uint64_t next_id);
 
 /*
- * Serial: the base values have all below next_id; what a pass ended on below that is forgotten. A
- * pass under way begins anew: it may have copied a tombstone whose key's image is forgotten now.
+ * Serial: the base values have all below next_id; what a pass ended on below that is forgotten.
+ * True: something was; then a pass that copies is to begin anew, as it may have copied a tombstone
+ * whose key's image is forgotten now.
  */
-void engine_base_advanced(struct engine *engine, uint64_t next_id);
+bool engine_base_advanced(struct engine *engine, uint64_t next_id);
 
 /* Serial: loads one base value into empty tables. Errors: CORRUPT (unknown table, wrong sizes),
  * FULL. */

@@ -406,10 +406,10 @@ static uint64_t logger_starts(const struct runner *self)
  */
 static bool fold_is_pending(const struct runner *self, uint64_t base_batch)
 {
-	return base_batch < self->fold_batch && self->folded_for == logger_starts(self) &&
-	       self->input.position - self->fold_position <
+	return base_batch < self->published_batch && self->published_for == logger_starts(self) &&
+	       self->input.position - self->published_position <
 		       self->role.config->journal_bytes / LINE_BYTES / 2 &&
-	       mono_ns() < self->folded_ns + FOLD_LOST_NS;
+	       mono_ns() < self->published_ns + FOLD_LOST_NS;
 }
 
 /* What is left goes at once: the state is that of now. */
@@ -418,7 +418,7 @@ static enum status end_pass(struct runner *self)
 	struct engine *engine = &self->replica.engine;
 	enum status status = STATUS_OK;
 
-	if (self->folds) {
+	if (self->publishing) {
 		replica_keep_counters(&self->replica, self->next_id);
 		do
 			status = fold_block(self, true);
@@ -429,12 +429,14 @@ static enum status end_pass(struct runner *self)
 	if (status != STATUS_OK)
 		return status;
 	engine_pass_end(engine, self->next_id);
-	self->passes = false;
+	self->passing = false;
 	self->fold_batch = self->next_batch;
 	self->fold_position = self->input.position;
-	self->folded_ns = mono_ns();
-	if (!self->folds)
+	if (!self->publishing)
 		return STATUS_OK;
+	self->published_batch = self->fold_batch;
+	self->published_position = self->fold_position;
+	self->published_ns = mono_ns();
 	atomic_write_release(&self->stage->folded_batch, self->fold_batch);
 	FAULT_POINT(FOLD_PUBLISHED);
 	return STATUS_OK;
@@ -450,7 +452,7 @@ static enum status go_on_passing(struct runner *self)
 	for (uint32_t blocks = 0; left > FOLD_IMAGES && left + FOLD_IMAGES > self->pass_left &&
 				  blocks < PASS_BLOCKS_MAX && status == STATUS_OK;
 		blocks++) {
-		if (self->folds)
+		if (self->publishing)
 			status = fold_block(self, false);
 		else
 			engine_pass_over(engine, FOLD_IMAGES);
@@ -458,6 +460,15 @@ static enum status go_on_passing(struct runner *self)
 	}
 	self->pass_left = left;
 	return status == STATUS_OK && left <= FOLD_IMAGES ? end_pass(self) : status;
+}
+
+/* What was lost, or passed over before this replica folded, is due at once. */
+static bool pass_is_due(const struct runner *self, uint64_t base_batch, bool folds)
+{
+	if (!folds)
+		return fold_is_due(self);
+	return !fold_is_pending(self, base_batch) &&
+	       (fold_is_due(self) || base_batch < self->fold_batch);
 }
 
 /*
@@ -468,22 +479,23 @@ static enum status fold_if_due(struct runner *self)
 {
 	uint64_t base_batch = atomic_read_acquire(&self->stage->base_batch);
 	bool folds = atomic_read_relaxed(&self->stage->folder) == self->role.options.incarnation;
+	bool goes_on = self->passing && self->publishing == folds;
 
 	if (!self->role.config->protect)
 		return STATUS_OK;
 	if (base_batch > self->base_seen) {
-		engine_base_advanced(&self->replica.engine, self->stage->base_next_id);
 		self->base_seen = base_batch;
-		self->passes &= MUTANT(FOUND_PASS_ON);
+		if (engine_base_advanced(&self->replica.engine, self->stage->base_next_id))
+			goes_on &= !folds || MUTANT(FOUND_PASS_ON);
 	}
-	if (self->passes && self->folds == folds && self->folded_for == logger_starts(self))
+	if (goes_on && (!folds || self->published_for == logger_starts(self)))
 		return go_on_passing(self);
-	if (!self->passes && ((self->folds == folds && fold_is_pending(self, base_batch)) ||
-				     (!fold_is_due(self) && base_batch >= self->fold_batch)))
+	if (!self->passing && !pass_is_due(self, base_batch, folds))
 		return STATUS_OK;
-	self->passes = true;
-	self->folds = folds;
-	self->folded_for = logger_starts(self);
+	self->passing = true;
+	self->publishing = folds;
+	if (folds)
+		self->published_for = logger_starts(self);
 	self->fold_part = 0;
 	self->pass_left = UINT64_MAX;
 	engine_pass_begin(&self->replica.engine, folds);
@@ -662,8 +674,10 @@ enum status runner_serve(struct runner *self)
 		}
 		if (status == STATUS_EMPTY)
 			status = fold_if_due(self);
-		if (status == STATUS_OK && self->passes)
+		if (status == STATUS_OK && self->passing) {
+			idle_worked(&self->idle);
 			continue;
+		}
 		if (status == STATUS_OK || status == STATUS_EMPTY || status == STATUS_BLOCKED) {
 			if (self->idle.rounds == 1)
 				replica_show(&self->replica, &self->self->figures);

@@ -44,13 +44,13 @@ struct runner {
 	bool batch_is_open;
 	uint64_t next_batch;
 	/* The pass over what changed, or the last one; who folds publishes what it copies. */
-	bool passes, folds;
+	bool passing, publishing;
 	uint32_t fold_part;
 	uint64_t pass_left;	/* changes, when it went on last */
-	uint64_t folded_for;	/* the how-manieth logger it is published for */
-	uint64_t fold_batch;	/* the last one ended there: all below it */
+	uint64_t fold_batch;	/* the last pass ended there: all below it */
 	uint64_t fold_position; /* of the base, there */
-	uint64_t folded_ns;
+	/* The last fold of its own, and when, and for the how-manieth logger, it was published. */
+	uint64_t published_batch, published_position, published_ns, published_for;
 	uint64_t next_id;   /* of the first packet not yet executed */
 	bool ended;	    /* the end of the input is executed */
 	uint64_t base_seen; /* of the page, already forgotten */

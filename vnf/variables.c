@@ -8,7 +8,7 @@
 
 #define SPINS 200 /* before the core is given away: who has the lock may wait for it */
 
-/* A row's key: of a list, its members from the oldest on. */
+/* A row's key: of a list, its members from the oldest on, and behind them how many there are. */
 #define ROW(variable, index) ((uint64_t)(variable) << 32 | (index))
 
 enum status variables_open(struct variables *variables, const struct variable_spec *specs,
@@ -166,38 +166,41 @@ static void put_row(struct txn *txn, uint32_t table, uint64_t key, uint64_t valu
 		*row = value;
 }
 
+/* All rows each time, as others who folded before may have had other ones. */
 void variables_keep(const struct variables *variables, uint32_t number, struct txn *txn,
 	uint32_t table)
 {
 	const struct variable *variable = &variables->list[number];
 
-	if (variable->capacity == 0)
+	if (variable->capacity == 0) {
 		put_row(txn, table, ROW(number, 0), variable->values[0]);
-	for (uint32_t i = 0; i < variable->count; i++)
-		put_row(txn, table, ROW(number, i),
-			variable->values[(variable->first + i) % variable->capacity]);
-	for (uint32_t i = variable->count; i < variable->capacity; i++) {
-		uint64_t key = ROW(number, i);
-
-		(void)txn_erase(txn, table, &key);
+		return;
 	}
+	for (uint32_t i = 0; i < variable->capacity; i++)
+		put_row(txn, table, ROW(number, i),
+			i < variable->count
+				? variable->values[(variable->first + i) % variable->capacity]
+				: 0);
+	put_row(txn, table, ROW(number, variable->capacity), variable->count);
+}
+
+static uint64_t row_of(struct txn *txn, uint32_t table, uint64_t key)
+{
+	const uint64_t *row = txn_read(txn, table, &key);
+
+	return row == NULL ? 0 : *row;
 }
 
 void variables_load(struct variables *variables, struct txn *txn, uint32_t table)
 {
 	for (uint32_t v = 0; v < variables->count; v++) {
 		struct variable *variable = &variables->list[v];
-		uint32_t rows = variable->capacity == 0 ? 1 : variable->capacity, i;
+		uint32_t members = variable->capacity == 0 ? 1 : variable->capacity;
 
+		for (uint32_t i = 0; i < members; i++)
+			variable->values[i] = row_of(txn, table, ROW(v, i));
 		variable->first = variable->count = 0;
-		for (i = 0; i < rows; i++) {
-			uint64_t key = ROW(v, i);
-			const uint64_t *row = txn_read(txn, table, &key);
-
-			if (row == NULL)
-				break;
-			variable->values[i] = *row;
-		}
-		variable->count = variable->capacity == 0 ? 0 : i;
+		if (variable->capacity > 0)
+			variable->count = (uint32_t)row_of(txn, table, ROW(v, members));
 	}
 }

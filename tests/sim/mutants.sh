@@ -4,7 +4,7 @@
 # tests/sim/mutants.sh [SIM [SCHEDULES]].
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-sim=${1:-build/sim} schedules=${2:-1000} passed=0 failed=0
+sim=${1:-build/sim} schedules=${2:-2000} passed=0 failed=0
 "$sim" --mutant all --schedules "$schedules" --workers "$(nproc)" && passed=1 || failed=1
 while read -r name seed; do
 	if "$sim" --mutant "$name" --seed "$seed" --schedules 1 --workers 1; then passed=$((passed + 1)); else failed=$((failed + 1)); fi

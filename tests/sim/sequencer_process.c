@@ -300,6 +300,9 @@ static void sequencer_main(void *argument)
 		if (status == STATUS_BLOCKED) {
 			sometimes(SOMETIMES_WRITER_BLOCKED);
 			idle_blocked(&idle, 50000);
+		} else if (self->ingress.gathers_since_ns != 0) {
+			world_sleep(1000);
+			idle_worked(&idle);
 		} else {
 			idle_round(&idle, NULL, 0, status == STATUS_END ? 10000000 : 50000);
 		}

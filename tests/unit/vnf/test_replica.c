@@ -486,6 +486,95 @@ static void test_counters_and_variables_go_with_the_state(void **state)
 	close_replica(to);
 }
 
+#define KEPT_MAX 64
+
+/* Base values of one table, as folds bring them, one after the other. */
+struct kept {
+	struct fold_image images[KEPT_MAX];
+	uint64_t keys[KEPT_MAX], values[KEPT_MAX];
+	uint32_t count;
+};
+
+static void fold_into(struct kept *kept, struct replica *from)
+{
+	uint8_t bytes[8192];
+	uint32_t images;
+	bool sound;
+
+	engine_pass_begin(&from->engine, true);
+	(void)engine_pass_copy(&from->engine, bytes, sizeof(bytes), &images, &sound);
+	assert_true(engine_pass_left(&from->engine) == 0);
+	for (const uint8_t *at = bytes; images > 0; images--) {
+		struct fold_image image;
+		uint64_t key;
+		uint32_t i = 0;
+
+		memcpy(&image, at, sizeof(image));
+		memcpy(&key, at + sizeof(image), sizeof(key));
+		while (i < kept->count &&
+			(kept->keys[i] != key || kept->images[i].table != image.table))
+			i++;
+		assert_in_range(i, 0, KEPT_MAX - 1);
+		kept->count += i == kept->count;
+		kept->images[i] = image;
+		kept->keys[i] = key;
+		memcpy(&kept->values[i], at + sizeof(image) + sizeof(key), sizeof(uint64_t));
+		at += fold_image_bytes(image.key_bytes, image.value_bytes);
+	}
+}
+
+/* Of two replicas one folds, later the other one, which has never folded, with a shorter list. */
+static void test_another_folds_on(void **state)
+{
+	static const char *const names[] = {"all", "none", "first"};
+	struct vnf_ops ops = plain_ops();
+	struct replica *replicas[3];
+	struct kept kept = {0};
+	struct batch_run run;
+	uint64_t value;
+
+	(void)state;
+	ops.open = open_as_wanted;
+	ops.post = post_counts;
+	ops.counters = names;
+	ops.counters_count = 3;
+	tables_wanted = 0;
+	opens = true;
+	list_wanted = 5;
+	for (uint32_t r = 0; r < 3; r++)
+		replicas[r] = open_replica(&ops, 1, 1);
+	list_wanted = 0;
+	for (uint32_t r = 0; r < 2; r++) {
+		begin_batch(&run, 1);
+		for (uint32_t i = 0; i < 4; i++)
+			(void)put_packet(&run, 60, 0);
+		run_batch(&run, replicas[r], NULL);
+		free_batch(&run);
+	}
+	replica_keep_counters(replicas[0], 5);
+	fold_into(&kept, replicas[0]);
+	(void)variable_access(&replicas[1]->vnfs[0].variables.list[0], PAD_POP, &value);
+	(void)variable_access(&replicas[1]->vnfs[0].variables.list[0], PAD_POP, &value);
+	replica_keep_counters(replicas[1], 5);
+	fold_into(&kept, replicas[1]);
+	for (uint32_t i = 0; i < kept.count; i++)
+		if (kept.images[i].flags != IMAGE_TOMBSTONE)
+			assert_int_equal(engine_load(&replicas[2]->engine, &kept.images[i],
+						 (const uint8_t *)&kept.keys[i],
+						 (const uint8_t *)&kept.values[i]),
+				STATUS_OK);
+	assert_true(engine_state_digest(&replicas[2]->engine) ==
+		    engine_state_digest(&replicas[1]->engine));
+	replica_load_counters(replicas[2]);
+	assert_int_equal(replicas[2]->vnfs[0].variables.list[0].count, 2);
+	for (uint64_t id = 3; id <= 4; id++) {
+		(void)variable_access(&replicas[2]->vnfs[0].variables.list[0], PAD_POP, &value);
+		assert_int_equal(value, id);
+	}
+	for (uint32_t r = 0; r < 3; r++)
+		close_replica(replicas[r]);
+}
+
 static void show_many(const void *self, struct txn *txn, struct vnf_show *show)
 {
 	(void)self;
@@ -571,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_an_outcome_that_no_replica_makes_diverges),
 		cmocka_unit_test(test_entries_expire_by_their_own_vnf),
 		cmocka_unit_test(test_counters_and_variables_go_with_the_state),
+		cmocka_unit_test(test_another_folds_on),
 		cmocka_unit_test(test_so_much_is_shown_and_no_more),
 	};
 
