@@ -89,7 +89,7 @@ void manager_service_lost(struct manager *self, uint32_t service, uint64_t now_n
 	struct page_failover *record;
 	const char *name = service_names[service];
 
-	if (self->role.page->stop)
+	if (self->role.page->stop || atomic_read_acquire(&self->role.page->failed) != 0)
 		return;
 	fprintf(stderr, "understudy: %s ended and is started again\n", name);
 	manager_audit(self, "service_lost", name, 0, "is started again");
