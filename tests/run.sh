@@ -112,6 +112,7 @@ script "loggers that die, a disk that is full" tests/e2e/loggers.sh
 script "a sequencer that dies" tests/e2e/gateway.sh
 script "what operators ask for" tests/e2e/operators.sh
 script "release of what two replicas agree on" tests/e2e/agreed.sh
+script "crashes with 2 GB of state, core dumps on and off" tests/e2e/crash.sh
 script "packets that every replica crashes on" tests/e2e/poison.sh
 script "everything killed at once, restarted from disk" tests/e2e/power.sh
 script "faults on every component under load" tests/e2e/campaign.sh

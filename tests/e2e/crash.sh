@@ -17,11 +17,11 @@ for limit in 0 unlimited; do
 	ulimit -S -c $limit 2>/dev/null || { echo "NOT RUN: core dumps on: the limit cannot be raised here"; continue; }
 	if [ $limit = unlimited ]; then
 		# shellcheck disable=SC2016
-		sh -c 'kill -SEGV $$' 2>/dev/null
+		{ sh -c 'kill -SEGV $$'; } 2>/dev/null
 		[ "$(cores)" -eq 1 ] || echo "another crash leaves no core in its folder here: kernel.core_pattern is '$(cat /proc/sys/kernel/core_pattern)'"
 		rm -f "$WORK"/cores/*
 	fi
-	chain "$WORK/c.yaml" hang_ms=5000 'pool=[192.0.2.0/24], capacity: 8000000'
+	chain "$WORK/c.yaml" hang_ms=5000 'pool=[192.0.2.0/24], capacity: 10000000'
 	start_run "$WORK/c.yaml" gen:flows=100000,size=64,rate=50000,count=1e15
 	until_ready 120 || problem="not both were ready; "
 	sleep 3
