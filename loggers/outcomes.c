@@ -26,11 +26,14 @@ static void source_leave(struct outcomes *outcomes, struct outcome_source *sourc
 	source->state = OUTCOME_SOURCE_LEFT;
 }
 
+/* An earlier life's journal is read to its end, too, and may be read last. */
 static void account(struct outcomes *outcomes, const struct outcome_source *source)
 {
-	if (outcomes->accounts && source->next_batch != BATCH_UNKNOWN)
-		atomic_write_release(&outcomes->stage->replicas[source->replica].compared_batch,
-			source->next_batch);
+	struct page_replica *replica = &outcomes->stage->replicas[source->replica];
+
+	if (outcomes->accounts && source->next_batch != BATCH_UNKNOWN &&
+		source->incarnation == atomic_read_relaxed(&replica->incarnation))
+		atomic_write_release(&replica->compared_batch, source->next_batch);
 }
 
 /* The source's next outcome, folds skipped; a lazy reader's is not checked yet. */

@@ -3,10 +3,12 @@
 
     clients.py download URL SHA256 SECONDS   one large file, again and again until then
     clients.py short URL SECONDS RATE        that many new connections a second, each fetching a small page
+    clients.py blast HOST SECONDS RATE       that many small UDP packets a second beside the others; 0: as many as it can
     clients.py talk SECONDS COMMAND...       an interactive session: a line every 20 ms, echoed by COMMAND
 """
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -66,6 +68,24 @@ def short(url, seconds, rate):
            stall_ms=round(max(times, default=0) * 1e3, 1))
 
 
+def blast(host, seconds, rate):
+    sockets, sent, refused, started = [], 0, 0, time.monotonic()
+    for _ in range(16):
+        sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sockets[-1].connect((host, 9))
+    while (now := time.monotonic() - started) < seconds:
+        due = int(now * rate) - sent if rate > 0 else 64
+        for number in range(due):
+            try:
+                sockets[number % 16].send(b"x" * 22)
+            except OSError:
+                refused += 1  # nobody listens there, and says so now and then
+        sent += max(0, due)
+        if rate > 0:
+            time.sleep(0.0005)
+    report(client="blast", sent=sent, rate=round(sent / seconds), refused=refused)
+
+
 def talk(seconds, command):
     session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     stall, lines, error, until = 0.0, 0, "", time.monotonic() + seconds
@@ -94,6 +114,8 @@ def main():
         download(sys.argv[2], sys.argv[3], float(sys.argv[4]))
     elif what == "short":
         short(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
+    elif what == "blast":
+        blast(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
     else:
         talk(float(sys.argv[2]), sys.argv[3:])
 

@@ -7,6 +7,8 @@
 #   PORTS           af_packet (default) or tap
 #   SECONDS_LOADED  how long (12): a fault or two a second
 #   SEED            of whom a fault meets (1)
+#   LOAD            percent of the packets that the chain can pass, sent beside the clients' (0). Above 100 what clients
+#                   wait for too long is shown, not judged: the chain drops a part of all
 #   RESULTS         a folder for captures of both sides of the chain, the report, and what clients and components saw
 #
 #   client 10.9.0.2 -- rin -- toin [ chain ] toout -- rout -- servers 198.51.100.11, .12, .13
@@ -16,6 +18,7 @@ NS=uc$$
 PORTS=${PORTS:-af_packet}
 LOADED=${SECONDS_LOADED:-12}
 SEED=${SEED:-1}
+LOAD=${LOAD:-0}
 VIP=203.0.113.7
 pids=()
 remove_hosts() { for h in client rin mid rout servers; do ip netns del $NS$h 2>/dev/null; done; }
@@ -147,6 +150,19 @@ make_link
 settle "the routers see each other: ARP is left alone" "$(in_ns rin ping -q -c 3 -i 0.2 -W 2 172.31.0.2 | grep -q ' 3 received' || echo "no ping")"
 settle "the virtual address answers" "$(in_ns client python3 -c "import urllib.request as u; print(end=u.urlopen('http://$VIP/page', timeout=10).read().decode())" 2>&1 | grep -qx hello || echo "no page")"
 
+rate=0
+if [ "$LOAD" -gt 0 ]; then
+	# What comes out while more goes in than it can take.
+	passed_on() { in_ns rout cat /sys/class/net/wan/statistics/rx_packets; }
+	ip netns exec $NS"client" python3 "$E2E/clients.py" blast 198.51.100.11 6 0 >"$WORK/saturation.json" & pids+=($!)
+	sleep 2
+	before=$(passed_on)
+	sleep 3
+	saturated=$((($(passed_on) - before) / 3))
+	wait $!
+	rate=$((saturated * LOAD / 100))
+	echo "   the chain passes $saturated packets a second of $(cat "$WORK/saturation.json"); $rate go along"
+fi
 if [ -n "${RESULTS:-}" ]; then
 	mkdir -p "$RESULTS"
 	for side in rin rout; do
@@ -161,6 +177,9 @@ if [ -n "$sshd" ]; then
 		-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@$VIP cat >"$WORK/talk.json" & clients+=($!)
 fi
 ip netns exec $NS"client" python3 "$E2E/clients.py" download "http://$VIP/file" "$sum" $((LOADED - 10)) >"$WORK/download.json" & clients+=($!)
+if [ $rate -gt 0 ]; then
+	ip netns exec $NS"client" python3 "$E2E/clients.py" blast 198.51.100.11 "$LOADED" $rate >"$WORK/blast.json" & clients+=($!)
+fi
 pids+=("${clients[@]}")
 components=(manager logger/packets logger/determinants logger/progress)
 for stage in nat balance detect; do components+=("$stage/master" "$stage/master" "$stage/slave"); done
@@ -184,7 +203,8 @@ for client in download short talk; do
 	settle "$client through $faults faults" "$(python3 -c '
 import json, sys
 seen = json.loads(open(sys.argv[1]).read() or "{\"error\": \"it said nothing\"}")
-print(seen["error"], end="")' "$WORK/$client.json" 2>&1)"
+if int(sys.argv[2]) <= 100 or "timed out" not in seen["error"]:
+    print(seen["error"], end="")' "$WORK/$client.json" "$LOAD" 2>&1)"
 done
 kill -INT $supervisor
 wait $supervisor
@@ -203,7 +223,8 @@ for key, each in sorted(by.items()):
     print("   {} {}: {} times, outage p50 {:.1f}, max {:.1f} ms, whole again p50 {:.0f} ms".format(
         *key, len(each), statistics.median(outages), outages[-1], back))
 PY
-[ -z "${RESULTS:-}" ] || cp "$WORK"/{out,download,short,talk}.json "$RESULTS" 2>/dev/null
+[ ! -e "$WORK/blast.json" ] || echo "   $(cat "$WORK/blast.json")"
+[ -z "${RESULTS:-}" ] || cp "$WORK"/{out,download,short,talk,blast}.json "$RESULTS" 2>/dev/null
 settle "connections were spread" "$(value out '"" if min(v for k, v in r["vnfs"]["balance"].items() if k.endswith("/connections")) > 0 else r["vnfs"]["balance"]')"
 settle "nothing left behind" "$(roles_left; find /dev/shm -name "understudy-*" -newer "$WORK/c.yaml" 2>/dev/null)"
 supervisor=

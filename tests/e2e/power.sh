@@ -37,7 +37,7 @@ cycle() {
 	[ -e "$WORK/log/run" ]
 }
 
-repeated "${source%% *}" "$WORK/in.pcap" 60
+repeated "${source%% *}" "$WORK/in.pcap" 240
 for variant in active passive; do
 	chain "$WORK/c.yaml" durability=disk "variant=$variant" fold_batches=64
 	reference "$WORK/in.pcap" "$WORK/c.yaml"

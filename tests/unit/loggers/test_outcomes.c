@@ -270,20 +270,29 @@ static void test_corrupt(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-/* Two lives of one replica: the newer one's journal was left first. */
-static void test_left_in_any_order(void **state)
+/* Two lives of one replica, each with so many outcomes. */
+static void attach_two_lives(uint32_t first_life, uint32_t second_life)
 {
 	const struct outcomes_reading reading = {GATE_REQUIRED, "egress", 0, false};
+	const uint32_t batches[] = {first_life, second_life};
 
-	(void)state;
 	outcomes.accounts = true;
+	stage.replicas[0].incarnation = 2;
 	for (uint32_t life = 0; life < 2; life++) {
-		publish(life, 0);
+		for (uint32_t n = 0; n < batches[life]; n++)
+			publish(life, 0);
 		assert_int_equal(outcomes_attach(&outcomes, &place, name_of(life), 0, life + 1,
 					 &reading),
 			STATUS_OK);
 	}
 	outcomes_poll(&outcomes, &idle);
+}
+
+/* The newer one's journal was left first. */
+static void test_left_in_any_order(void **state)
+{
+	(void)state;
+	attach_two_lives(1, 1);
 	journal_seal(&journals[1]);
 	outcomes_catch_up(&outcomes, 1);
 	assert_int_equal(stage.replicas[0].drained_incarnation, 2);
@@ -291,6 +300,22 @@ static void test_left_in_any_order(void **state)
 	outcomes_catch_up(&outcomes, 1);
 	assert_int_equal(stage.replicas[0].drained_incarnation, 2);
 	assert_int_equal(journals[0].control->attached, 0);
+}
+
+/* What an earlier life published is read to its end, and says nothing of how far this one is. */
+static void test_an_earlier_life_does_not_account(void **state)
+{
+	(void)state;
+	attach_two_lives(2, 5);
+	/* The newer one's are looked at first. */
+	outcomes.sources[0].state = OUTCOME_SOURCE_FREE;
+	outcomes_catch_up(&outcomes, 5);
+	assert_int_equal(stage.replicas[0].compared_batch, 5);
+	outcomes.sources[0].state = OUTCOME_SOURCE_READ;
+	journal_seal(&journals[0]);
+	outcomes_catch_up(&outcomes, 5);
+	assert_int_equal(stage.replicas[0].compared_batch, 5);
+	assert_int_equal(stage.replicas[0].drained_incarnation, 1);
 }
 
 int main(void)
@@ -303,6 +328,7 @@ int main(void)
 		CASE(test_sealed),
 		CASE(test_another_thread_attaches),
 		CASE(test_left_in_any_order),
+		CASE(test_an_earlier_life_does_not_account),
 		CASE(test_corrupt),
 	};
 
